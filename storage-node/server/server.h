@@ -1,0 +1,56 @@
+/* The driver of a storage node: takes frames, applies the replica rules, groups commits, answers.
+ *
+ * It speaks only to ports, so that the simulator runs exactly this code. One server, one loop, one
+ * thread; the store's threads are behind its port.
+ */
+#ifndef QUORATE_NODE_SERVER_H
+#define QUORATE_NODE_SERVER_H
+
+#include <stdatomic.h>
+
+#include "quorate/cluster.h"
+#include "quorate/env.h"
+#include "quorate/histogram.h"
+#include "quorate/store.h"
+#include "quorate/transport.h"
+
+struct quo_server;
+
+struct quo_server_options {
+    struct quo_env *env;
+    struct quo_transport *transport; /* the server sets its events */
+    struct quo_store *store;         /* borrowed; outlives the server */
+    uint64_t replica;                /* our id */
+    const struct quo_map *map;       /* to adopt at start; borrowed for the call */
+};
+
+/* Reads the stored epochs, adopts the map's newer entries durably and starts to serve when that is on
+ * disk.
+ * QUO_OK; QUO_NO_MEMORY; QUO_INVALID: the map is older than what is stored, or names other replicas for
+ * a partition without a move (why says which); QUO_IO_ERROR; QUO_CORRUPT. */
+enum quo_status quo_server_new(const struct quo_server_options *options, struct quo_server **ret,
+                               char *why, size_t why_size);
+
+/* Call at the end of every loop turn: starts the commit of what gathered. */
+void quo_server_end_turn(struct quo_server *server);
+
+/* Stops taking writes (they answer READ_ONLY). Reads go on. */
+void quo_server_drain(struct quo_server *server);
+/* Whether nothing is gathered, under way or being loaded. */
+bool quo_server_idle(const struct quo_server *server);
+
+/* Whether writes are taken: false after draining, a storage failure or while the disk is full. */
+bool quo_server_writable(const struct quo_server *server);
+
+/* Requires quo_server_idle. */
+void quo_server_free(struct quo_server *server);
+
+/* Written by the server's thread, read by any (relaxed). */
+struct quo_server_stats {
+    _Atomic uint64_t queries, stores, loads, commits, committed, bytes, superseded, nacks, wrong_epochs,
+        not_replica, bad_kind, skews, busy, malformed, io_errors, disk_full, adopted;
+    struct quo_histogram commit_time;
+};
+const struct quo_server_stats *quo_server_stats(const struct quo_server *server);
+
+#endif
