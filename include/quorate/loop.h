@@ -33,6 +33,13 @@ struct quo_deferred {
 void quo_loop_defer(struct quo_loop *loop, struct quo_deferred *deferred);
 void quo_loop_undefer(struct quo_loop *loop, struct quo_deferred *deferred);
 
+/* Work for the end of every turn, before deferred sends leave. Embedded in its owner. */
+struct quo_turn_hook {
+    void (*run)(struct quo_turn_hook *hook);
+    struct quo_turn_hook *next; /* the loop's own */
+};
+void quo_loop_add_turn_hook(struct quo_loop *loop, struct quo_turn_hook *hook);
+
 /* Something with timers of its own that is asked for its next deadline. Embedded in its owner. */
 struct quo_timed {
     /* Monotonic microseconds of the next deadline; UINT64_MAX for none. */
