@@ -1,0 +1,72 @@
+"""What the objects of the pure libraries call: memory, text formatting and each other, no more.
+
+The includes say what code may see, this says what it uses: read from the compiled archives with nm.
+Calls between libraries must also point down as CMakeLists.txt declares it.
+"""
+import re
+import subprocess
+
+from cmake_layers import Layers
+from layers import DRIVERS, PURE
+from tree import CannotRun
+
+MEMORY = re.compile(r"^(mem(cpy|move|set|cmp|chr|mem)|bcmp|str(len|nlen|cmp|ncmp|chr|rchr|str)|"
+                    r"__mem(cpy|move|set)_chk)$")
+FORMATTING = re.compile(r"^(__)?v?snprintf(_chk)?$")
+TOOLCHAIN = re.compile(r"^(__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|tsan|gcov|llvm)_.*|"
+                       r"__sanitizer_.*|__dso_handle|__udivti3|__umodti3|__multi3|__muloti4|"
+                       r"__divti3|llvm_.*|__start___.*|__stop___.*)$")
+ALLOCATION = re.compile(r"^(malloc|calloc|realloc|free)$")
+# Reports a broken check and aborts.
+EXEMPT_OBJECTS = {"quo_base": re.compile(r"^check\.c")}
+
+
+def check(tree):
+    if tree.build is None:
+        raise CannotRun("symbols needs --build")
+    layers = Layers(tree)
+    findings = []
+    defined = {}
+    for name in sorted(PURE | DRIVERS):
+        archive = tree.build / f"lib{name}.a"
+        if name not in layers.by_name:
+            continue
+        if not archive.exists():
+            raise CannotRun(f"{archive} is not built")
+        defined[name] = _defined(archive)
+    for name in defined:
+        below = set().union(*(defined[n] for n in layers.closure(name) if n in defined))
+        for member, symbol in _undefined(tree.build / f"lib{name}.a"):
+            if not _allowed(name, member, symbol, below):
+                findings.append(f"lib{name}.a:{member}: needs {symbol}")
+    return findings
+
+
+def _allowed(layer, member, symbol, below):
+    exempt = EXEMPT_OBJECTS.get(layer)
+    if exempt and exempt.match(member):
+        return True
+    if symbol in below:
+        return True
+    patterns = [MEMORY, FORMATTING, TOOLCHAIN] + ([ALLOCATION] if layer in DRIVERS else [])
+    return any(pattern.match(symbol) for pattern in patterns)
+
+
+def _nm(archive, *options):
+    run = subprocess.run(["nm", "-P", *options, str(archive)], capture_output=True, text=True)
+    if run.returncode != 0:
+        raise CannotRun(f"nm {archive}: {run.stderr.strip()}")
+    member = "?"
+    for line in run.stdout.splitlines():
+        if line.endswith(":"):
+            member = re.sub(r"^.*\[(.*)\]:$", r"\1", line)
+        elif line.strip():
+            yield member, line.split()[0]
+
+
+def _defined(archive):
+    return {symbol for _, symbol in _nm(archive, "--defined-only", "--extern-only")}
+
+
+def _undefined(archive):
+    return list(_nm(archive, "--undefined-only"))
