@@ -56,6 +56,7 @@ static inline bool quo_add_size(size_t a, size_t b, size_t *ret)
 #define QUO_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Big-endian loads and stores: the byte order of everything on disk and on the wire. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the swaps below are for such machines");
 static inline void quo_put_u16(uint8_t *at, uint16_t v)
 {
     v = __builtin_bswap16(v);

@@ -81,12 +81,14 @@ void quo_hlc_observe(struct quo_hlc *clock, uint64_t hlc, uint64_t wall_ms);
 
 /* Returns a new version above `seen` and above everything this clock made before:
  * hlc = max(physical time, last + 1, seen.hlc + 1). Order comes from this maximum; a clock that is
- * wrong costs fairness, never safety. Requires seen.hlc < UINT64_MAX. */
+ * wrong costs fairness, never safety. `seen` may come from outside: above an hlc of UINT64_MAX there
+ * is nothing, and the version returned then has that hlc again, which every replica refuses. */
 struct quo_version quo_hlc_tick(struct quo_hlc *clock, struct quo_version seen, uint64_t wall_ms,
                                 uint64_t mono_us);
 
 /* A replica whose clock reads `replica_ms` refused our version as too far ahead. Follow its clock from
- * now on under a fresh identity, since `last` must fall. Requires fresh_node != 0 and never used. */
+ * now on under a fresh identity, since `last` must fall (to replica_ms at most). Requires
+ * fresh_node != 0 and never used. */
 void quo_hlc_correct(struct quo_hlc *clock, uint64_t replica_ms, uint64_t mono_us,
                      uint64_t fresh_node);
 

@@ -1,0 +1,84 @@
+/* Weighted rendezvous hashing (see quo_map_place in cluster.h). */
+#include "api/cluster/log2.h"
+#include "quorate/cluster.h"
+
+/* Inlined so that this object needs no symbol of a library. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/* A node's score for one partition is weight / deficit, deficit = -log2(h): proportional to
+ * -weight / ln(h), so it orders nodes alike. */
+struct score {
+    uint64_t replica;
+    uint64_t deficit;
+    uint32_t weight;
+};
+
+/* Whether a is preferred to b. 20 bits of weight times 47 of deficit need more than 64. */
+static bool score_above(struct score a, struct score b)
+{
+    const quo_u128 left = (quo_u128)a.weight * b.deficit;
+    const quo_u128 right = (quo_u128)b.weight * a.deficit;
+
+    return left != right ? left > right : a.replica > b.replica;
+}
+
+static struct score score_of(const struct quo_node_info *node, uint32_t partition)
+{
+    uint8_t seed[12];
+
+    quo_put_u64(seed, node->replica);
+    quo_put_u32(seed + 8, partition);
+    return (struct score){
+        .replica = node->replica,
+        .deficit = quo_log2_deficit(XXH3_64bits(seed, sizeof seed)),
+        .weight = node->weight,
+    };
+}
+
+/* Keeps `best` as the highest scores seen, highest first; `count` of them are there already. */
+static void insert(struct score *best, uint32_t count, uint32_t limit, struct score score)
+{
+    uint32_t at = count;
+
+    while (at > 0 && score_above(score, best[at - 1]))
+        at--;
+    for (uint32_t i = QUO_MIN(count, limit - 1); i > at; i--)
+        best[i] = best[i - 1];
+    if (at < limit)
+        best[at] = score;
+}
+
+static void place_partition(struct quo_map *map, uint32_t partition)
+{
+    struct score best[QUO_REPLICAS_MAX];
+    struct quo_entry *entry = &map->entries[partition];
+
+    for (uint32_t i = 0; i < map->node_count; i++)
+        insert(best, QUO_MIN(i, map->replicas), map->replicas, score_of(&map->nodes[i], partition));
+    *entry = (struct quo_entry){
+        .epoch = map->epoch,
+        .state = QUO_ENTRY_NORMAL,
+        .n = map->replicas,
+    };
+    for (uint32_t i = 0; i < map->replicas; i++)
+        entry->replicas[i] = best[i].replica;
+}
+
+void quo_map_place(struct quo_map *map)
+{
+    QUO_REQUIRE(map->replicas >= 1 && map->replicas <= QUO_REPLICAS_MAX);
+    QUO_REQUIRE(map->node_count >= map->replicas && map->node_count <= QUO_NODES_MAX);
+    QUO_REQUIRE(map->partition_count >= 1 && map->partition_count <= QUO_PARTITIONS_MAX);
+    for (uint32_t i = 0; i < map->partition_count; i++)
+        place_partition(map, i);
+}
+
+uint16_t quo_map_partition(const struct quo_map *map, uint32_t namespace_id, struct quo_slice key)
+{
+    const uint64_t hash = XXH3_64bits_withSeed(key.data, key.len, namespace_id);
+
+    /* The count is a power of two, so this takes the hash's top bits, also none for one partition.
+     */
+    return (uint16_t)(((hash >> 32) * map->partition_count) >> 32);
+}
