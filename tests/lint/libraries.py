@@ -9,7 +9,6 @@ RULES = [
     (re.compile(r"^yajl/"), re.compile(r"^(api/runtime|proxy/http)/"), "api/runtime, proxy/http"),
     (re.compile(r"^libconfig\.h$"), re.compile(r"^api/runtime/"), "api/runtime"),
     (re.compile(r"^openssl/"), re.compile(r"^api/runtime/"), "api/runtime"),
-    (re.compile(r"^xxhash\.h$"), re.compile(r"^api/"), "api"),
 ]
 
 

@@ -16,6 +16,7 @@ import formatting
 import headers
 import layers
 import libraries
+import scripts
 import shape
 import symbols
 import text
@@ -31,6 +32,7 @@ CHECKS = {
     "headers": headers.check,
     "format": formatting.check,
     "deflists": deflists.check,
+    "scripts": scripts.check,
 }
 
 

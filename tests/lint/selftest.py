@@ -14,6 +14,7 @@ import formatting
 import headers
 import layers
 import libraries
+import scripts
 import shape
 import symbols
 import text
@@ -132,7 +133,7 @@ class LibrariesTest(Planted):
 
     def test_each(self):
         for header in ("h2o.h", "h2o/http2.h", "rocksdb/c.h", "yajl/yajl_parse.h", "libconfig.h",
-                       "openssl/ssl.h", "xxhash.h"):
+                       "openssl/ssl.h"):
             with self.subTest(header):
                 self.assert_found(libraries, "proxy/service/lib.c", f"#include <{header}>\n",
                                   header)
@@ -262,6 +263,19 @@ class FormatTest(Planted):
     def test_found(self):
         self.assert_found(formatting, "proxy/main.c", "int main ( void ) { return 0 ; }\n",
                           "clang-format -i")
+
+
+class ScriptsTest(Planted):
+    def test_clean(self):
+        self.plant("deploy/go", '#!/usr/bin/env bash\necho "$1"\n')
+        self.assert_clean(scripts)
+
+    def test_found(self):
+        self.assert_found(scripts, "deploy/go", "#!/usr/bin/env bash\nrm $1\n", "SC2086")
+
+    def test_text_rules_apply(self):
+        self.assert_found(text, "deploy/go", "#!/usr/bin/env bash\necho \n", "trailing")
+        self.assert_found(shape, "deploy/go", f"#!/bin/sh\necho {'x' * 100}\n", "columns")
 
 
 class DefListsTest(Planted):

@@ -1,17 +1,17 @@
 """No loose ends in the text: no notes to self, no trailing blanks, a newline at the end."""
 import re
 
+from scripts import shell_scripts
+
 SUFFIXES = {".c", ".h", ".def", ".py", ".sh", ".md", ".txt", ".yaml", ".yml", ".cfg", ".json",
             ".lua", ".cmake", ".html"}
-NAMED = ("deploy/quickstart", "tests/run", "tests/bench/run", ".ci/run")
 # Spelt in two halves so that this file passes its own check.
 NOTES = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 
 
 def check(tree):
     findings = []
-    named = [n for n in NAMED if (tree.root / n).is_file()]
-    for path in sorted(set(tree.files(SUFFIXES) + named)):
+    for path in sorted(set(tree.files(SUFFIXES) + shell_scripts(tree))):
         lines = tree.text(path).split("\n")
         for number, line in enumerate(lines, 1):
             if NOTES.search(line):
