@@ -22,14 +22,19 @@ struct quo_server_options {
     struct quo_store *store;         /* borrowed; outlives the server */
     uint64_t replica;                /* our id */
     const struct quo_map *map;       /* to adopt at start; borrowed for the call */
+    uint64_t memory_max;             /* bytes of writes not yet on disk; 0: QUO_NODE_MEMORY_MAX */
 };
 
-/* Reads the stored epochs, adopts the map's newer entries durably and starts to serve when that is on
- * disk.
- * QUO_OK; QUO_NO_MEMORY; QUO_INVALID: the map is older than what is stored, or names other replicas for
- * a partition without a move (why says which); QUO_IO_ERROR; QUO_CORRUPT. */
+/* Reads the stored epochs, adopts the map's newer entries durably and starts to serve when that is
+ * on disk; until then every request is answered BUSY. QUO_OK; QUO_NO_MEMORY; QUO_INVALID: the map
+ * is older than what is stored, or names other replicas for a partition without a move (why says
+ * which); QUO_IO_ERROR; QUO_CORRUPT. */
 enum quo_status quo_server_new(const struct quo_server_options *options, struct quo_server **ret,
                                char *why, size_t why_size);
+
+/* Whether requests are served: the map's entries are on disk. Once true, true for ever; when it
+ * stays false while quo_server_writable is false, the storage failed. */
+bool quo_server_serving(const struct quo_server *server);
 
 /* Call at the end of every loop turn: starts the commit of what gathered. */
 void quo_server_end_turn(struct quo_server *server);
@@ -42,13 +47,21 @@ bool quo_server_idle(const struct quo_server *server);
 /* Whether writes are taken: false after draining, a storage failure or while the disk is full. */
 bool quo_server_writable(const struct quo_server *server);
 
-/* Requires quo_server_idle. */
+/* Requires quo_server_idle; or, as in a simulated crash, that neither store nor transport will call
+ * the server again: then also the batch of a commit under way is freed. NULL is fine. */
 void quo_server_free(struct quo_server *server);
 
 /* Written by the server's thread, read by any (relaxed). */
 struct quo_server_stats {
-    _Atomic uint64_t queries, stores, loads, commits, committed, bytes, superseded, nacks, wrong_epochs,
-        not_replica, bad_kind, skews, busy, malformed, io_errors, disk_full, adopted;
+    _Atomic uint64_t queries, stores;  /* requests that came */
+    _Atomic uint64_t loads;            /* records read off the loop */
+    _Atomic uint64_t commits;          /* groups that reached the disk */
+    _Atomic uint64_t committed, bytes; /* records and their bytes in those */
+    _Atomic uint64_t superseded, nacks, wrong_epochs, not_replica, bad_kind, skews, busy, malformed,
+        corrupt, wrong_cluster;            /* answers of that status */
+    _Atomic uint64_t io_errors, disk_full; /* calls of the engine that failed so */
+    _Atomic uint64_t adopted;              /* epochs taken from requests */
+    _Atomic uint64_t dropped;              /* answers that found the peer's outbox full */
     struct quo_histogram commit_time;
 };
 const struct quo_server_stats *quo_server_stats(const struct quo_server *server);

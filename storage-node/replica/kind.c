@@ -1,0 +1,34 @@
+#include "storage-node/replica/replica.h"
+
+#include "quorate/testpoints.h"
+
+/* A blind write replaces the record, and with it what consensus keeps there: the ring of recent
+ * operations and the intent of a transaction that may be committed. So `cas` refuses it here, at
+ * the replica, where no stale proxy or hint gets round it. */
+static unsigned allowed(enum quo_kind kind)
+{
+    switch (kind) {
+    case QUO_KIND_LWW:
+    case QUO_KIND_MIXED:
+    case QUO_KIND_CRDT:
+        return QUO_OP_QUERY | QUO_OP_STORE;
+    case QUO_KIND_CAS:
+        return QUO_OP_QUERY;
+    }
+    return 0;
+}
+
+enum quo_status quo_replica_kind(const struct quo_namespace *ns, uint8_t carried,
+                                 enum quo_replica_op op)
+{
+    if (ns == NULL || carried != (uint8_t)ns->kind)
+        return QUO_BAD_KIND;
+    if (!QUO_MUTANT(NO_KIND_MASK) && (allowed(ns->kind) & op) == 0)
+        return QUO_BAD_KIND;
+    return QUO_OK;
+}
+
+bool quo_replica_kind_promises(enum quo_kind kind)
+{
+    return kind == QUO_KIND_CAS || kind == QUO_KIND_MIXED;
+}

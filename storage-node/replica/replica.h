@@ -1,0 +1,98 @@
+/* The rules of a replica: what it may answer to a request, given what it holds (PROTOCOLS B3).
+ *
+ * Pure: no I/O, no allocation, no clock. The caller shows what it holds (a view), the rule says
+ * what to do and what to answer (a verdict), the caller does it. A request meets the rules in this
+ * order:
+ *
+ *   fence (is the epoch right, are we a replica?)  ->  kind (may this namespace do that?)
+ *   ->  skew (is the version from the future?)     ->  the rule of its message
+ *
+ * Threads: pure functions of their arguments.
+ */
+#ifndef QUORATE_NODE_REPLICA_H
+#define QUORATE_NODE_REPLICA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "quorate/cluster.h"
+#include "quorate/status.h"
+#include "quorate/version.h"
+
+/* Rule 0: the epoch fence (fence.c). */
+struct quo_fence_verdict {
+    /* QUO_OK: go on; QUO_WRONG_EPOCH: the carried entry is older, answer with ours;
+     * QUO_NOT_REPLICA: we do not hold this partition; QUO_WRONG_CLUSTER: the carried entry cannot
+     * be of our cluster's history (see quo_replica_may_follow). */
+    enum quo_status status;
+    /* The carried entry is newer: it must be ours, durably, before any answer leaves. Never set
+     * with QUO_WRONG_EPOCH or QUO_WRONG_CLUSTER. */
+    bool adopt;
+};
+/* `mine` is the entry in force, `carried` the request's, `self` our replica id. */
+struct quo_fence_verdict quo_replica_fence(const struct quo_entry *mine,
+                                           const struct quo_entry *carried, uint64_t self);
+
+/* Whether `next` may come after `entry` in the history of a partition.
+ *
+ * Equal epochs: only when both are the same entry, since entries never change. A lower epoch:
+ * never. Exactly one above: the replicas that held the data must still be asked, so NORMAL(A) may
+ * become NORMAL(A) or JOINT(A, any), and JOINT(A, B) may become NORMAL(A), NORMAL(B) or JOINT(A,
+ * B); lists are compared in order, since a namespace with fewer replicas uses the first of them.
+ * Two or more above: always, since what lies between is unknown and may have been a proper move. */
+bool quo_replica_may_follow(const struct quo_entry *entry, const struct quo_entry *next);
+
+/* Rule 1: what a kind of namespace allows (kind.c). */
+enum quo_replica_op {
+    QUO_OP_QUERY = 1u << 0,
+    QUO_OP_STORE = 1u << 1,
+};
+/* `carried` is the kind the request names, `ns` our own namespace with the request's id, NULL when
+ * we know none. Returns QUO_OK or QUO_BAD_KIND: the namespace is unknown, the requester believes it
+ * to be of another kind, or the kind does not allow the operation. */
+enum quo_status quo_replica_kind(const struct quo_namespace *ns, uint8_t carried,
+                                 enum quo_replica_op op);
+
+/* Whether keys of this kind can have a promise above their record. */
+bool quo_replica_kind_promises(enum quo_kind kind);
+
+/* Rule 2: versions from the future (skew.c, PROTOCOLS A5). `now_ms` is our wall clock. Returns
+ * QUO_OK, or QUO_SKEW for a version more than QUO_SKEW_MAX_MS ahead of it. */
+enum quo_status quo_replica_skew(struct quo_version version, uint64_t now_ms);
+
+/* What a replica holds for one key. */
+struct quo_replica_view {
+    struct quo_version version;  /* of the record; none when absent */
+    struct quo_version promised; /* none unless a promise is kept for the key */
+    struct quo_version floor;    /* of the partition; none when no floor was set */
+    uint32_t record_size;        /* bytes of the record; 0 when absent */
+};
+
+struct quo_replica_verdict {
+    enum quo_status status;
+    bool write;                    /* put the request's record in place of the one held */
+    bool value;                    /* the answer includes the record held */
+    struct quo_replica_view reply; /* what is held once the verdict was carried out */
+};
+
+/* QUERY (query.c): shows what is held, whatever the floor. Always QUO_OK. `value_max` as in the
+ * message. */
+struct quo_replica_verdict quo_replica_query(const struct quo_replica_view *view,
+                                             uint32_t value_max);
+
+/* The record of a STORE, as the replica sees it. */
+struct quo_replica_incoming {
+    struct quo_version version; /* never none */
+    uint32_t record_size;
+    /* The record held is byte for byte the incoming one. Looked at only when the versions are
+     * equal. */
+    bool same_bytes;
+};
+/* STORE (store.c): a blind write, a repair or a hint; the tests in the order of PROTOCOLS B3.
+ * Status: QUO_OK (written, or held already); QUO_NACK (the floor or a promise forbids it);
+ * QUO_SUPERSEDED (something newer is held); QUO_CORRUPT (the version is held with other bytes,
+ * which no correct cluster can produce). */
+struct quo_replica_verdict quo_replica_store(const struct quo_replica_view *view,
+                                             const struct quo_replica_incoming *incoming);
+
+#endif

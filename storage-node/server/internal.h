@@ -1,0 +1,261 @@
+/* What the files of the server share.
+ *
+ * A write goes: handler -> rules against what is held (the overlay, else the engine) -> the group
+ * that gathers, with its record in the overlay -> commit -> everything that waited for the group is
+ * answered. Groups stand in a queue: the first may be under way in the engine, the last gathers.
+ * Every group is synced, also when none of its writes asked for it: what the engine shows is then
+ * always on disk, which is what QUERY promises, and a group's sync is shared by all its members and
+ * delays none that did not ask.
+ */
+#ifndef QUORATE_NODE_SERVER_INTERNAL_H
+#define QUORATE_NODE_SERVER_INTERNAL_H
+
+#include "quorate/record.h"
+#include "quorate/testpoints.h"
+#include "storage-node/replica/replica.h"
+#include "storage-node/server/arena.h"
+#include "storage-node/server/overlay.h"
+#include "storage-node/server/server.h"
+
+#define QUO_STORAGE_KEY_PREFIX 6u /* be16 partition | be32 namespace */
+#define QUO_STORAGE_KEY_MAX (QUO_STORAGE_KEY_PREFIX + QUO_KEY_MAX)
+#define QUO_PROBE_PAUSE_US 1000000u /* between attempts to write to a full disk */
+
+/* Who asked, and under which entry and kind. */
+struct quo_request {
+    uint64_t peer;
+    uint64_t id;
+    enum quo_replica_op op;
+    uint16_t partition;
+    uint8_t kind;
+    uint32_t ns_id;
+    struct quo_entry entry;
+    const struct quo_namespace *ns; /* our own; set by quo_request_admit */
+};
+
+struct quo_query {
+    struct quo_request request;
+    uint32_t value_max;
+    struct quo_slice key; /* the storage key */
+};
+
+struct quo_store_request {
+    struct quo_request request;
+    bool sync;
+    struct quo_version version;
+    struct quo_slice key; /* the storage key */
+    struct quo_slice record;
+};
+
+/* An answer that hangs on a group. */
+struct quo_waiter {
+    uint64_t peer;
+    uint64_t id;
+    enum quo_status status;
+    uint8_t flags; /* of the reply */
+    struct quo_replica_view view;
+};
+
+/* An accepted record that is not on disk. Lives in its group's arena. */
+struct quo_unsynced {
+    struct quo_overlay_entry entry;
+    struct quo_unsynced *next_in_group;
+    struct quo_group *group;
+    bool newest; /* in the overlay: no later group holds a newer record of the key */
+    struct quo_replica_view view;
+    uint64_t digest;
+    struct quo_slice record; /* kept only for a test that shows what must not be shown */
+};
+
+/* An epoch taken from a request. Lives in its group's arena. */
+struct quo_adoption {
+    struct quo_adoption *next;
+    uint16_t partition;
+    struct quo_entry previous; /* what was in force */
+};
+
+/* A QUERY that waits for its partition's epoch to be on disk. */
+struct quo_held {
+    struct quo_held *next;
+    size_t memory;
+    struct quo_query query;
+    uint8_t key[];
+};
+
+/* One group commit. */
+struct quo_group {
+    struct quo_commit commit;
+    struct quo_server *server;
+    struct quo_group *next;
+    uint64_t sequence; /* groups complete in this order */
+    uint32_t puts;     /* in the batch */
+    uint32_t records;  /* of those, records of keys */
+    size_t bytes;      /* of keys and values in the batch */
+    size_t memory;     /* accounted to server->memory */
+    bool starts;       /* adopts the map: the server serves when it completes */
+    uint64_t started_us;
+    struct quo_arena arena;
+    struct quo_unsynced *unsynced;
+    struct quo_adoption *adoptions;
+    struct quo_held *held, **held_end;
+    struct quo_waiter *waiters;
+    size_t waiter_count, waiter_capacity;
+};
+
+/* A write that waits for the record of its key. Freed when it is judged. */
+struct quo_waiting {
+    struct quo_waiting *next;
+    size_t memory;
+    struct quo_store_request store;
+    uint8_t bytes[]; /* storage key, record */
+};
+
+/* What the engine holds for a key. */
+struct quo_found {
+    struct quo_pinned record; /* empty when absent */
+    struct quo_replica_view view;
+};
+
+/* A key being read off the loop, for one QUERY or for the writes of the key. Reused by free-list.
+ */
+struct quo_reading {
+    struct quo_server *server;
+    struct quo_reading *previous, *next; /* in server->readings, or the free-list */
+    struct quo_load data, promise;
+    uint8_t outstanding;
+    bool promises; /* the key may have a promise, `promise` is loaded too */
+    /* Takes `found` over when status is QUO_OK. */
+    void (*done)(struct quo_reading *reading, enum quo_status status, struct quo_found *found);
+    struct quo_query query;         /* for a QUERY */
+    struct quo_overlay_entry entry; /* for writes */
+    struct quo_waiting *waiting, **waiting_end;
+    size_t key_len;
+    uint8_t key[QUO_STORAGE_KEY_MAX];
+};
+
+struct quo_partition {
+    struct quo_entry entry;     /* in force */
+    struct quo_group *adopting; /* the group that makes it durable; NULL when it is */
+    bool unstored;              /* the map's, still to be adopted at start */
+};
+
+struct quo_server {
+    struct quo_env *env;
+    struct quo_transport *transport;
+    struct quo_store *store;
+    uint64_t replica;
+    uint64_t memory_max;
+
+    uint32_t partition_count;
+    struct quo_partition *partitions;
+    uint32_t namespace_count;
+    struct quo_namespace *namespaces; /* by id */
+
+    struct quo_overlay overlay;
+    struct quo_group *groups, *last_group; /* oldest first */
+    struct quo_group *spare_groups;
+    uint32_t spare_group_count;
+    bool committing; /* the first group is under way */
+    uint64_t last_sequence;
+    struct quo_reading *readings; /* under way */
+    struct quo_reading *spare_readings;
+    uint32_t reading_count;
+    uint64_t memory; /* bytes of writes and requests held */
+
+    bool serving, draining;
+    bool failed;          /* the storage is lost for writing, for ever */
+    bool full;            /* the disk was full at the last commit */
+    uint64_t probe_at_us; /* the disk may be tried again */
+    struct quo_server_stats stats;
+};
+
+/* request.c */
+
+/* Decodes the fields that all data requests share; `entry` is what the request carries.
+ * QUO_OK or QUO_MALFORMED. */
+enum quo_status quo_request_init(const struct quo_server *server, struct quo_request *request,
+                                 struct quo_slice entry);
+/* Rules 0 and 1, adopting a newer epoch. Returns false when the request was refused and answered.
+ * Otherwise request->ns is set and the rule of its message may be applied. */
+bool quo_request_admit(struct quo_server *server, struct quo_request *request);
+/* Whether `need` more bytes may be taken for writing: QUO_OK, QUO_READ_ONLY, QUO_DISK_FULL or
+ * QUO_BUSY. QUO_OK on a full disk lets this one write through to try it. */
+enum quo_status quo_request_may_write(struct quo_server *server, size_t need);
+/* Writes the storage key, at most QUO_STORAGE_KEY_MAX bytes; returns it. */
+struct quo_slice quo_request_key(const struct quo_request *request, struct quo_slice key,
+                                 uint8_t *out);
+
+/* query.c, store.c: one handler per message; the body is borrowed until the return. */
+void quo_handle_query(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
+void quo_handle_store(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
+/* A QUERY whose wait is over starts again. */
+void quo_query_run(struct quo_server *server, const struct quo_query *query);
+
+/* reply.c */
+
+/* Answers with a status and no more. */
+void quo_reply_status(struct quo_server *server, uint64_t peer, uint64_t id,
+                      enum quo_status status);
+void quo_reply_view(struct quo_server *server, const struct quo_waiter *answer);
+void quo_reply_wrong_epoch(struct quo_server *server, const struct quo_request *request,
+                           const struct quo_entry *mine);
+/* `record` is empty unless the flags say that it is there. */
+void quo_reply_record(struct quo_server *server, const struct quo_request *request, uint8_t flags,
+                      const struct quo_replica_view *view, struct quo_slice record);
+/* Answers a request that passed the fence, but not before the epoch of its partition is on disk.
+ * `view` may be NULL; `holder` is the group that brings view->version to disk, NULL when it is
+ * there; with `wait` the answer hangs on the holder too. */
+void quo_reply_after(struct quo_server *server, const struct quo_request *request,
+                     enum quo_status status, const struct quo_replica_view *view,
+                     struct quo_group *holder, bool wait);
+
+/* group.c */
+
+/* Returns the group that gathers, with room for one write of `bytes` and one more waiter; NULL when
+ * out of memory. */
+struct quo_group *quo_group_gather(struct quo_server *server, size_t bytes);
+/* Adds an answer. Returns false when out of memory. */
+bool quo_group_wait(struct quo_group *group, const struct quo_waiter *waiter);
+/* Adds a QUERY to be run again. Returns false when out of memory. */
+bool quo_group_hold(struct quo_group *group, const struct quo_query *query);
+void quo_group_put(struct quo_group *group, enum quo_family family, struct quo_slice key,
+                   struct quo_slice value);
+/* Accounts memory to the group until it completes. */
+void quo_group_account(struct quo_group *group, size_t bytes);
+/* Starts the commit of the first group if it holds anything and none is under way. */
+void quo_group_commit(struct quo_server *server);
+/* Frees all groups and the spare ones. */
+void quo_group_free_all(struct quo_server *server);
+
+/* reading.c */
+
+/* Reads without blocking: QUO_OK with *ret (release it), QUO_WOULD_BLOCK, QUO_IO_ERROR or
+ * QUO_CORRUPT. `promises`: the key may have a promise. */
+enum quo_status quo_read_now(struct quo_server *server, struct quo_slice key, bool promises,
+                             struct quo_found *ret);
+void quo_found_release(struct quo_server *server, struct quo_found *found);
+/* Makes a reading with a copy of the key; NULL at the limit or when out of memory. */
+struct quo_reading *quo_reading_new(struct quo_server *server, struct quo_slice key, bool promises);
+/* Starts it. `done` is set; it runs once, and the reading may be taken back in it. */
+void quo_reading_start(struct quo_reading *reading);
+void quo_reading_recycle(struct quo_reading *reading);
+void quo_reading_free_all(struct quo_server *server);
+
+/* epochs.c */
+
+/* Reads the stored entries and marks what the map has newer. As quo_server_new. */
+enum quo_status quo_epochs_open(struct quo_server *server, const struct quo_map *map, char *why,
+                                size_t why_size);
+/* Gathers the marked entries into a group, or serves at once when there are none.
+ * QUO_OK or QUO_NO_MEMORY. */
+enum quo_status quo_epochs_start(struct quo_server *server);
+/* Puts a request's newer entry in force and into the gathering group. QUO_OK, or why it cannot be:
+ * QUO_READ_ONLY, QUO_DISK_FULL, QUO_BUSY. */
+enum quo_status quo_epochs_adopt(struct quo_server *server, uint16_t partition,
+                                 const struct quo_entry *entry);
+/* The group is on disk. */
+void quo_epochs_settle(struct quo_group *group);
+/* The group is lost: what was in force before is again. */
+void quo_epochs_revert(struct quo_group *group);
+
+#endif

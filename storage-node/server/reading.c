@@ -1,0 +1,164 @@
+/* Reads of what the engine holds: at once when it is in memory, else off the loop. */
+#include <stdlib.h>
+
+#include "storage-node/server/internal.h"
+
+static enum quo_status parse_record(const struct quo_pinned *pinned, struct quo_replica_view *view)
+{
+    uint8_t flags;
+    if (pinned->bytes.len > QUO_RECORD_MAX ||
+        quo_record_peek(pinned->bytes, &view->version, &flags) != QUO_OK)
+        return QUO_CORRUPT;
+    view->record_size = (uint32_t)pinned->bytes.len;
+    return QUO_OK;
+}
+
+static enum quo_status parse_promise(const struct quo_pinned *pinned, struct quo_replica_view *view)
+{
+    if (pinned->bytes.len != QUO_VERSION_SIZE)
+        return QUO_CORRUPT;
+    view->promised = quo_version_decode(pinned->bytes.data);
+    return QUO_OK;
+}
+
+static void release(struct quo_server *server, struct quo_pinned *pinned)
+{
+    if (pinned->handle != NULL)
+        server->store->ops->release(server->store, pinned);
+    *pinned = (struct quo_pinned){.handle = NULL};
+}
+
+void quo_found_release(struct quo_server *server, struct quo_found *found)
+{
+    release(server, &found->record);
+}
+
+/* Joins what was read for a key; takes both pins over. */
+static enum quo_status join(struct quo_server *server, enum quo_status record_status,
+                            struct quo_pinned *record, enum quo_status promise_status,
+                            struct quo_pinned *promise, struct quo_found *ret)
+{
+    struct quo_found found = {.record = *record};
+    if (record_status == QUO_OK)
+        record_status = parse_record(record, &found.view);
+    if (promise_status == QUO_OK)
+        promise_status = parse_promise(promise, &found.view);
+    release(server, promise);
+    enum quo_status status =
+        record_status != QUO_OK && record_status != QUO_NOT_FOUND ? record_status : promise_status;
+    if (status == QUO_OK || status == QUO_NOT_FOUND) {
+        *ret = found;
+        return QUO_OK;
+    }
+    release(server, &found.record);
+    if (status == QUO_IO_ERROR)
+        quo_count(&server->stats.io_errors, 1);
+    return status;
+}
+
+enum quo_status quo_read_now(struct quo_server *server, struct quo_slice key, bool promises,
+                             struct quo_found *ret)
+{
+    struct quo_store *store = server->store;
+    struct quo_pinned record = {.handle = NULL}, promise = {.handle = NULL};
+    enum quo_status promise_status = QUO_NOT_FOUND;
+    enum quo_status record_status = store->ops->get(store, QUO_FAMILY_DATA, key, &record);
+    if (promises && record_status != QUO_WOULD_BLOCK)
+        promise_status = store->ops->get(store, QUO_FAMILY_PROMISE, key, &promise);
+    return join(server, record_status, &record, promise_status, &promise, ret);
+}
+
+static void finish_one(struct quo_load *load)
+{
+    struct quo_reading *reading = load->context;
+    struct quo_server *server = reading->server;
+    if (--reading->outstanding > 0)
+        return;
+    struct quo_found found;
+    enum quo_status promise_status = reading->promises ? reading->promise.status : QUO_NOT_FOUND;
+    enum quo_status status = join(server, reading->data.status, &reading->data.value,
+                                  promise_status, &reading->promise.value, &found);
+    reading->done(reading, status, &found);
+}
+
+struct quo_reading *quo_reading_new(struct quo_server *server, struct quo_slice key, bool promises)
+{
+    if (server->reading_count >= QUO_NODE_LOADS_MAX)
+        return NULL;
+    struct quo_reading *reading = server->spare_readings;
+    if (reading != NULL)
+        server->spare_readings = reading->next;
+    else if ((reading = malloc(sizeof *reading)) == NULL)
+        return NULL;
+    server->reading_count++;
+    reading->server = server;
+    reading->previous = NULL;
+    reading->next = server->readings;
+    if (reading->next != NULL)
+        reading->next->previous = reading;
+    server->readings = reading;
+    reading->promises = promises;
+    reading->outstanding = 0;
+    reading->waiting = NULL;
+    reading->waiting_end = &reading->waiting;
+    reading->key_len = key.len;
+    memcpy(reading->key, key.data, key.len);
+    return reading;
+}
+
+static void start(struct quo_reading *reading, struct quo_load *load, enum quo_family family)
+{
+    *load = (struct quo_load){
+        .family = family,
+        .key = quo_slice(reading->key, reading->key_len),
+        .done = finish_one,
+        .context = reading,
+    };
+    struct quo_store *store = reading->server->store;
+    store->ops->load(store, load);
+}
+
+void quo_reading_start(struct quo_reading *reading)
+{
+    QUO_PROBE(LOAD_FROM_DISK);
+    quo_count(&reading->server->stats.loads, 1);
+    reading->promise.value = (struct quo_pinned){.handle = NULL};
+    reading->outstanding = reading->promises ? 2 : 1;
+    start(reading, &reading->data, QUO_FAMILY_DATA);
+    if (reading->promises)
+        start(reading, &reading->promise, QUO_FAMILY_PROMISE);
+}
+
+void quo_reading_recycle(struct quo_reading *reading)
+{
+    struct quo_server *server = reading->server;
+    if (reading->previous != NULL)
+        reading->previous->next = reading->next;
+    else
+        server->readings = reading->next;
+    if (reading->next != NULL)
+        reading->next->previous = reading->previous;
+    server->reading_count--;
+    reading->next = server->spare_readings;
+    server->spare_readings = reading;
+}
+
+void quo_reading_free_all(struct quo_server *server)
+{
+    while (server->readings != NULL) {
+        struct quo_reading *reading = server->readings;
+        while (reading->waiting != NULL) {
+            struct quo_waiting *waiting = reading->waiting;
+            reading->waiting = waiting->next;
+            free(waiting);
+        }
+        release(server, &reading->data.value);
+        release(server, &reading->promise.value);
+        quo_reading_recycle(reading);
+    }
+    while (server->spare_readings != NULL) {
+        struct quo_reading *reading = server->spare_readings;
+        server->spare_readings = reading->next;
+        free(reading);
+    }
+}

@@ -1,0 +1,78 @@
+#include <stdlib.h>
+
+#include "storage-node/server/internal.h"
+
+static int compare_id(const void *key, const void *element)
+{
+    uint32_t a = *(const uint32_t *)key;
+    uint32_t b = ((const struct quo_namespace *)element)->id;
+    return a < b ? -1 : a > b;
+}
+
+static const struct quo_namespace *find_namespace(const struct quo_server *server, uint32_t id)
+{
+    return bsearch(&id, server->namespaces, server->namespace_count, sizeof *server->namespaces,
+                   compare_id);
+}
+
+enum quo_status quo_request_init(const struct quo_server *server, struct quo_request *request,
+                                 struct quo_slice entry)
+{
+    if (request->partition >= server->partition_count)
+        return QUO_MALFORMED;
+    return quo_entry_decode(entry, &request->entry);
+}
+
+bool quo_request_admit(struct quo_server *server, struct quo_request *request)
+{
+    if (!server->serving) {
+        quo_reply_status(server, request->peer, request->id, QUO_BUSY);
+        return false;
+    }
+    const struct quo_entry *mine = &server->partitions[request->partition].entry;
+    struct quo_fence_verdict fence = quo_replica_fence(mine, &request->entry, server->replica);
+    if (fence.status == QUO_WRONG_EPOCH) {
+        quo_reply_wrong_epoch(server, request, mine);
+        return false;
+    }
+    enum quo_status status = fence.status;
+    if (fence.adopt) {
+        status = quo_epochs_adopt(server, request->partition, &request->entry);
+        if (status == QUO_OK)
+            status = fence.status;
+    }
+    if (status == QUO_OK) {
+        request->ns = find_namespace(server, request->ns_id);
+        status = quo_replica_kind(request->ns, request->kind, request->op);
+    }
+    if (status != QUO_OK) {
+        quo_reply_after(server, request, status, NULL, NULL, false);
+        return false;
+    }
+    return true;
+}
+
+enum quo_status quo_request_may_write(struct quo_server *server, size_t need)
+{
+    if (server->draining || server->failed)
+        return QUO_READ_ONLY;
+    if (need > server->memory_max || server->memory > server->memory_max - need)
+        return QUO_BUSY;
+    if (server->full) {
+        uint64_t now_us = quo_mono_us(server->env);
+        if (now_us < server->probe_at_us)
+            return QUO_DISK_FULL;
+        server->probe_at_us = now_us + QUO_PROBE_PAUSE_US;
+    }
+    return QUO_OK;
+}
+
+struct quo_slice quo_request_key(const struct quo_request *request, struct quo_slice key,
+                                 uint8_t *out)
+{
+    quo_put_u16(out, request->partition);
+    quo_put_u32(out + 2, request->ns_id);
+    if (key.len > 0)
+        memcpy(out + QUO_STORAGE_KEY_PREFIX, key.data, key.len);
+    return quo_slice(out, QUO_STORAGE_KEY_PREFIX + key.len);
+}
