@@ -1,0 +1,124 @@
+"""HTTP as a test speaks it: one kept-alive connection, every answer held against the contract."""
+import http.client
+import json
+import os
+import pathlib
+import re
+import subprocess
+import urllib.parse
+
+from contract import Contract
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CONTRACT = Contract(ROOT / "api" / "http" / "openapi.yaml")
+PROBLEM_FIELDS = {"type", "title", "status", "detail", "outcome"}
+
+
+class Answer:
+    """`receipt` is a dict of the Consistency-Receipt, `problem` the problem document; else None."""
+
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+        field = headers.get("Consistency-Receipt")
+        self.receipt = parse_dictionary(field) if field else None
+        self.problem = None
+        if (headers.get("Content-Type") or "").startswith("application/problem+json") and body:
+            self.problem = json.loads(body)
+
+    def __repr__(self):
+        return (f"<{self.status} receipt={self.headers.get('Consistency-Receipt')!r} "
+                f"body={self.body[:300]!r}>")
+
+
+class _Connection(http.client.HTTPConnection):
+    connects = 0
+
+    def connect(self):
+        self.connects += 1
+        super().connect()
+
+
+class Client:
+    """`connects` counts the connections made so far: 1 as long as the first one is kept."""
+
+    def __init__(self, port, timeout, contract=CONTRACT):
+        self.port, self.contract = port, contract
+        self.connection = _Connection("127.0.0.1", port, timeout=timeout)
+
+    @property
+    def connects(self):
+        return self.connection.connects
+
+    def close(self):
+        self.connection.close()
+
+    def request(self, method, target, body=None, headers=None):
+        """`target` goes out as it is: percent-encode what needs it."""
+        try:
+            self.connection.request(method, target, body=body, headers=headers or {})
+            response = self.connection.getresponse()
+            answer = Answer(response.status, response.headers, response.read())
+        except BaseException:
+            self.connection.close()
+            raise
+        if self.contract:
+            self.contract.check(method, target, answer.status, response.headers.items(),
+                                answer.body)
+        return answer
+
+    def get(self, key, query="", namespace="default", **options):
+        return self.request("GET", target(namespace, key, query), **options)
+
+    def put(self, key, value, query="", namespace="default", **options):
+        return self.request("PUT", target(namespace, key, query), body=value, **options)
+
+    def delete(self, key, query="", namespace="default", **options):
+        return self.request("DELETE", target(namespace, key, query), **options)
+
+
+def target(namespace, key, query=""):
+    """The path of a key, text or bytes, every byte outside the unreserved ones encoded."""
+    path = f"/v1/kv/{namespace}/{urllib.parse.quote(key, safe='')}"
+    return f"{path}?{query}" if query else path
+
+
+def curl(*arguments):
+    """Runs curl; returns (status, HTTP version, body)."""
+    run = subprocess.run(["curl", "-sS", "--max-time", "30", "-w", "\n%{http_code} %{http_version}",
+                          *arguments], capture_output=True, check=False,
+                         env={**os.environ, "NO_PROXY": "*"})
+    body, _, trailer = run.stdout.rpartition(b"\n")
+    if run.returncode != 0:
+        raise AssertionError(f"curl: {run.stderr.decode()}")
+    status, version = trailer.decode().split()
+    return int(status), version, body
+
+
+_MEMBER = re.compile(r'\s*([a-z*][a-z0-9_.*-]*)(?:=(\((?:[^()"]|"(?:\\.|[^"\\])*")*\)|'
+                     r'"(?:\\.|[^"\\])*"|[^,;\s]+))?\s*(?:,|$)')
+
+
+def parse_dictionary(field):
+    """An RFC 9651 dictionary of integers, booleans, tokens, strings and lists of strings."""
+    members, at = {}, 0
+    while at < len(field):
+        match = _MEMBER.match(field, at)
+        if not match:
+            raise AssertionError(f"not a structured dictionary at {at}: {field}")
+        members[match.group(1)] = _bare(match.group(2))
+        at = match.end()
+    return members
+
+
+def _bare(text):
+    if text is None or text == "?1":
+        return True
+    if text == "?0":
+        return False
+    if re.fullmatch(r"-?\d{1,15}", text):
+        return int(text)
+    if text.startswith("("):
+        return [_bare(item) for item in re.findall(r'"(?:\\.|[^"\\])*"|[^\s()"]+', text)]
+    if text.startswith('"'):
+        return re.sub(r"\\(.)", r"\1", text[1:-1])
+    return text
