@@ -15,10 +15,26 @@ struct quo_engine_options {
 
 /* RocksDB: one writer thread, one fsync per synced commit, readers for cache misses.
  * QUO_OK; QUO_CORRUPT: the log has a hole or files are damaged (the store must not be used);
- * QUO_IO_ERROR: cannot be opened, for instance because another process has it; why says it in a
- * sentence. */
+ * QUO_IO_ERROR: cannot be opened, for instance because another process has it; QUO_NO_MEMORY; why
+ * says it in a sentence.
+ *
+ * While the disk is full, commits end with QUO_DISK_FULL and reads go on; when there is room again,
+ * a commit within some seconds succeeds. Closing requires that every commit and load was completed
+ * and every pinned value released. */
 enum quo_status quo_store_rocksdb_open(const struct quo_engine_options *options,
                                        struct quo_store **ret, char *why, size_t why_size);
+
+/* Why the last commit that failed did so, in RocksDB's words; "" when none did. Requires a store of
+ * quo_store_rocksdb_open. Loop thread; borrowed until the next turn. */
+const char *quo_store_rocksdb_failure(const struct quo_store *store);
+
+struct quo_store_figures {
+    uint64_t memtable_bytes, cache_bytes, cache_pinned_bytes, table_bytes, live_bytes, keys;
+    uint64_t compactions_running, flushes_running, compaction_pending_bytes, background_errors,
+        write_stopped, commits, syncs, loads, reopened;
+};
+/* Likewise. Takes microseconds. */
+void quo_store_rocksdb_figures(struct quo_store *store, struct quo_store_figures *ret);
 
 /* Keeps everything in memory, loses it at close. For tests. Commits complete in the next turn.
  * Returns NULL when out of memory. */
