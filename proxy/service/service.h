@@ -8,6 +8,8 @@
 
 #include <stdatomic.h>
 
+#include "proxy/coordinator/answer.h"
+#include "proxy/coordinator/consistency.h"
 #include "quorate/cluster.h"
 #include "quorate/env.h"
 #include "quorate/histogram.h"
@@ -27,28 +29,6 @@ struct quo_service_options {
 
 enum quo_request_type { QUO_REQUEST_GET = 1, QUO_REQUEST_PUT = 2, QUO_REQUEST_DELETE = 3 };
 
-/* What the client said of consistency. */
-struct quo_ask {
-    bool has_level;
-    enum quo_level level;
-    int32_t r, w, dw; /* -1: not said */
-    uint32_t timeout_ms; /* 0: not said */
-};
-
-/* What that means in a namespace. */
-struct quo_consistency {
-    enum quo_level level; /* what the answer will claim */
-    bool strong;          /* runs the strong protocol */
-    uint8_t n, r, w, dw;  /* replies, acks and disk acks needed */
-    uint32_t timeout_ms;
-};
-
-/* The arithmetic of levels and numbers, see api/PROTOCOLS.md "Levels".
- * Returns QUO_OK, or QUO_INVALID with a sentence that shows the numbers in `why`. */
-enum quo_status quo_consistency_resolve(const struct quo_namespace *ns, const struct quo_ask *ask,
-                                        bool is_write, struct quo_consistency *ret, char *why,
-                                        size_t why_size);
-
 struct quo_request {
     enum quo_request_type type;
     const struct quo_namespace *ns;   /* of the service's map */
@@ -58,44 +38,11 @@ struct quo_request {
     struct quo_consistency consistency;
 };
 
-/* Whether a write took effect. */
-enum quo_effectuality {
-    QUO_NOT_APPLIED = 1, /* provably not, and never will */
-    QUO_APPLIED = 2,
-    QUO_UNKNOWN = 3,
-};
-
-/* How an operation ended. */
-enum quo_verdict {
-    QUO_VERDICT_FOUND = 1,   /* GET: the record is there */
-    QUO_VERDICT_ABSENT,      /* GET: no record, or deleted, at the level asked */
-    QUO_VERDICT_WRITTEN,     /* PUT, DELETE */
-    QUO_VERDICT_UNAVAILABLE, /* too few replicas can be reached; nothing was attempted (503) */
-    QUO_VERDICT_TIMEOUT,     /* the deadline passed, or it is certain to be missed (504) */
-    QUO_VERDICT_REFUSED,     /* replicas refused: `refusal` says why */
-};
-
-/* The facts behind the answer; the receipt is made of them and claims nothing else. */
-struct quo_receipt {
-    enum quo_level level; /* reached */
-    uint8_t n;
-    uint8_t replies;      /* replicas that answered in the phase that decided */
-    uint8_t acks;         /* replicas known to hold the version (or something newer) */
-    uint8_t disk;         /* of them, on disk */
-    uint8_t need;         /* what was needed of them; with `replies`/`acks` what a failure lacked */
-    uint8_t round_trips;
-    uint8_t hedges;       /* extra requests sent */
-    bool repaired;        /* a write-back was needed */
-    bool stable;          /* the version is on a write quorum */
-    uint32_t epoch;
-    struct quo_version version; /* none when absent or failed before a version was chosen */
-    uint64_t answered[QUO_REPLICAS_MAX]; /* replica ids, `replies` of them */
-};
-
 struct quo_response {
     enum quo_verdict verdict;
     enum quo_effectuality outcome;
-    enum quo_status refusal; /* with REFUSED; else QUO_OK */
+    enum quo_status refusal; /* with REFUSED, and with TIMEOUT if refusals made it certain; else
+                                QUO_OK */
     struct quo_receipt receipt;
     struct quo_record record; /* with FOUND; borrowed until the callback returns */
     uint64_t elapsed_us;

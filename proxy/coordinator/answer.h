@@ -1,0 +1,62 @@
+/* How an operation ends: what a coordinator decides and a driver hands on.
+ */
+#ifndef QUORATE_COORDINATOR_ANSWER_H
+#define QUORATE_COORDINATOR_ANSWER_H
+
+#include "quorate/cluster.h"
+#include "quorate/status.h"
+#include "quorate/version.h"
+
+/* Replicas that one operation may speak to: both sets of a joint entry. */
+#define QUO_MEMBERS_MAX (2u * QUO_REPLICAS_MAX)
+
+/* Whether a write took effect. Of a read: always QUO_NOT_APPLIED. */
+enum quo_effectuality {
+    QUO_NOT_APPLIED = 1, /* provably not, and never will */
+    QUO_APPLIED = 2,
+    QUO_UNKNOWN = 3,
+};
+
+/* How an operation ended. A write with outcome QUO_UNKNOWN always has QUO_VERDICT_TIMEOUT. */
+enum quo_verdict {
+    QUO_VERDICT_FOUND = 1,   /* GET: the record is there */
+    QUO_VERDICT_ABSENT,      /* GET: no record, or deleted, at the level asked */
+    QUO_VERDICT_WRITTEN,     /* PUT, DELETE */
+    QUO_VERDICT_UNAVAILABLE, /* too few replicas can be reached; nothing was attempted (503) */
+    QUO_VERDICT_TIMEOUT,     /* the deadline passed, or it is certain to be missed (504) */
+    QUO_VERDICT_REFUSED,     /* replicas refused: `refusal` says why */
+};
+
+/* The facts behind the answer; the receipt is made of them and claims nothing else. */
+struct quo_receipt {
+    enum quo_level level; /* reached */
+    uint8_t n;
+    uint8_t replies;      /* replicas that answered in the phase that decided */
+    uint8_t acks;         /* replicas known to hold the version (or something newer) */
+    uint8_t disk;         /* of them, on disk */
+    uint8_t need;         /* what was needed of them; with `replies`/`acks` what a failure lacked */
+    uint8_t round_trips;  /* phases that the answer waited for, one after the other */
+    uint8_t hedges;       /* extra requests sent */
+    bool repaired;        /* a write-back was needed */
+    bool stable;          /* the version (or something newer) is on a write quorum */
+    uint32_t epoch;
+    struct quo_version version; /* none when absent or failed before a version was chosen */
+    uint64_t answered[QUO_MEMBERS_MAX]; /* replica ids, `replies` of them */
+};
+
+/* Counters of a receipt stop at their end instead of wrapping. */
+static inline void quo_receipt_count(uint8_t *counter, uint8_t n)
+{
+    *counter = n > UINT8_MAX - *counter ? UINT8_MAX : (uint8_t)(*counter + n);
+}
+
+struct quo_outcome {
+    enum quo_verdict verdict;
+    enum quo_effectuality effect;
+    enum quo_status refusal; /* with REFUSED, and with TIMEOUT if refusals made it certain; else
+                                QUO_OK */
+    uint8_t restarts;        /* times the protocol started again */
+    struct quo_receipt receipt;
+};
+
+#endif

@@ -1,0 +1,476 @@
+#include "proxy/coordinator/get.h"
+
+#include "quorate/record.h"
+#include "quorate/testpoints.h"
+
+/* Time until the deadline; an event may come after it and before the timer. */
+static uint64_t left(const struct quo_get *get, uint64_t now_us)
+{
+    return get->deadline_us > now_us ? get->deadline_us - now_us : 0;
+}
+
+static struct quo_receipt *receipt_of(struct quo_get *get)
+{
+    return &get->outcome.receipt;
+}
+
+static void count_trip(struct quo_get *get)
+{
+    quo_receipt_count(&receipt_of(get)->round_trips, 1);
+}
+
+static void count_hedges(struct quo_get *get, uint8_t n)
+{
+    quo_receipt_count(&receipt_of(get)->hedges, n);
+}
+
+/* Replies that this read needs. */
+static uint8_t need_replies(const struct quo_get *get)
+{
+    uint8_t need = get->options.want.r;
+
+    if (QUO_MUTANT(READ_QUORUM_MINUS_ONE) && get->options.want.strong && need > 1)
+        need--;
+    return need;
+}
+
+/* Replies of one version that make it unnecessary to write it back. Rs of them would not do: with
+ * Rs < Ws they say nothing about a write quorum [T3]. */
+static uint8_t need_agreeing(const struct quo_get *get)
+{
+    uint8_t need = QUO_MAX(get->plan.rs, get->plan.ws);
+
+    if (QUO_MUTANT(FAST_READ_RS_ONLY))
+        need = get->plan.rs;
+    if (QUO_MUTANT(READ_QUORUM_MINUS_ONE) && need > 1)
+        need--;
+    return need;
+}
+
+/* Replicas that are known to have the newest version on disk. */
+static quo_members durable_holders(const struct quo_get *get)
+{
+    quo_members holders = quo_query_holders(&get->query, get->query.newest);
+
+    return QUO_MUTANT(NON_DURABLE_COUNTS) ? holders : holders & get->query.durable;
+}
+
+static void fill_receipt(struct quo_get *get)
+{
+    struct quo_receipt *receipt = receipt_of(get);
+    quo_members replied = get->query.replies.yes;
+    quo_members holders = quo_version_is_none(get->query.newest)
+                              ? 0
+                              : quo_query_holders(&get->query, get->query.newest);
+    quo_members disk = holders & get->query.durable;
+
+    if (get->phase == QUO_GET_WRITE_BACK) {
+        holders |= get->held.yes;
+        disk |= get->held.yes;
+    }
+    receipt->level = get->options.want.level;
+    receipt->n = get->plan.n;
+    receipt->epoch = get->plan.entry.epoch;
+    receipt->replies = 0;
+    for (uint8_t i = 0; i < get->plan.count; i++) {
+        if (quo_members_has(replied, i))
+            receipt->answered[receipt->replies++] = get->plan.replica[i];
+    }
+    receipt->acks = QUO_MUTANT(RECEIPT_OVERCLAIMS) ? get->plan.n : quo_members_count(holders);
+    receipt->disk = QUO_MUTANT(RECEIPT_OVERCLAIMS) ? get->plan.n : quo_members_count(disk);
+    receipt->stable = quo_tally_would_win(get->plan.sets, disk, get->plan.ws) == QUO_VOTE_WON;
+}
+
+static void answer(struct quo_get *get, enum quo_verdict verdict, struct quo_effects *effects)
+{
+    QUO_INVARIANT(!get->answered);
+    get->answered = true;
+    get->fetching = QUO_MEMBER_NONE;
+    get->outcome.verdict = verdict;
+    get->outcome.effect = QUO_NOT_APPLIED;
+    fill_receipt(get);
+    if (verdict == QUO_VERDICT_FOUND)
+        receipt_of(get)->version = get->query.newest;
+    quo_effects_add(effects, QUO_EFFECT_ANSWER);
+}
+
+/* The quorum of `tally` is out of reach. */
+static void fail(struct quo_get *get, const struct quo_tally *tally, struct quo_effects *effects)
+{
+    enum quo_verdict verdict = quo_tally_blame(tally);
+
+    receipt_of(get)->need = tally->need;
+    if (verdict == QUO_VERDICT_REFUSED)
+        get->outcome.refusal = tally->refusal;
+    answer(get, verdict, effects);
+}
+
+static void begin_query(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
+{
+    struct quo_query_options options = {
+        .need = need_replies(get),
+        .value_max_first = UINT32_MAX,
+        .value_max = QUO_INLINE_VALUE_MAX,
+        .now_us = now_us,
+        .deadline_us = get->deadline_us,
+        .hedge_us = get->options.hedge_us,
+    };
+
+    get->phase = QUO_GET_QUERY;
+    get->round++;
+    effects->round = get->round;
+    get->spread = false;
+    get->fetching = QUO_MEMBER_NONE;
+    get->unfetchable = 0;
+    receipt_of(get)->need = options.need;
+    count_trip(get);
+    quo_query_begin(&get->query, &get->plan, &options, effects);
+}
+
+static void restart(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
+{
+    if (get->outcome.restarts >= QUO_ATTEMPTS_MAX) {
+        answer(get, QUO_VERDICT_TIMEOUT, effects);
+        return;
+    }
+    get->outcome.restarts++;
+    begin_query(get, now_us, effects);
+}
+
+/* Asks a holder of the newest version for its bytes. Returns false when none is left to ask. */
+static bool fetch(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
+{
+    quo_members holders = quo_query_holders(&get->query, get->query.newest);
+
+    if (get->fetching != QUO_MEMBER_NONE && quo_members_has(holders, get->fetching))
+        return true;
+    for (uint8_t i = 0; i < get->plan.count; i++) {
+        uint8_t member = get->plan.order[i];
+        if (!quo_members_has(holders & (quo_members)~get->unfetchable, member))
+            continue;
+        struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_QUERY);
+        effect->member = member;
+        effect->value_max = UINT32_MAX;
+        get->fetching = member;
+        get->fetch_until = now_us + left(get, now_us) / 2;
+        count_trip(get);
+        QUO_PROBE(READ_FETCHED_VALUE);
+        return true;
+    }
+    return false;
+}
+
+/* Whether the record of the newest version is at hand. If not, it is on its way, or the read starts
+ * again since nobody is left who would hand it out. */
+static bool has_bytes(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
+{
+    if (quo_version_equal(get->kept, get->query.newest))
+        return true;
+    if (!fetch(get, now_us, effects))
+        restart(get, now_us, effects);
+    return false;
+}
+
+static void answer_kept(struct quo_get *get, struct quo_effects *effects)
+{
+    answer(get, get->kept_tombstone ? QUO_VERDICT_ABSENT : QUO_VERDICT_FOUND, effects);
+}
+
+static void begin_write_back(struct quo_get *get, struct quo_effects *effects)
+{
+    QUO_PROBE(READ_WRITE_BACK);
+    quo_tally_init(&get->held, get->plan.sets, get->plan.ws);
+    get->held.yes = durable_holders(get);
+    get->written_back = quo_tally_lacking(&get->held);
+    get->phase = QUO_GET_WRITE_BACK;
+    get->round++;
+    effects->round = get->round;
+    receipt_of(get)->repaired = true;
+    count_trip(get);
+    for (uint8_t i = 0; i < get->plan.count; i++) {
+        uint8_t member = get->plan.order[i];
+        if (!quo_members_has(get->written_back, member))
+            continue;
+        struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_STORE);
+        effect->member = member;
+        effect->flags = QUO_STORE_SYNC | QUO_STORE_WRITEBACK;
+    }
+}
+
+static bool held_by(const struct quo_get *get, uint8_t need)
+{
+    return quo_tally_would_win(get->plan.sets, durable_holders(get), need) == QUO_VOTE_WON;
+}
+
+/* Whether the other replicas' replies may still save the write-back: asks them, once, and waits. */
+static bool may_yet_agree(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
+{
+    if (!get->spread) {
+        get->spread = true;
+        get->spread_until = now_us + QUO_MIN(get->options.spread_us, left(get, now_us));
+        if (quo_query_rest(&get->query, &get->plan, effects) > 0)
+            count_trip(get);
+    }
+    return now_us < get->spread_until && quo_query_waiting(&get->query) != 0;
+}
+
+/* Enough replies are in: what do they say? */
+static void decide(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
+{
+    enum quo_vote vote = quo_tally_vote(&get->query.replies);
+
+    if (vote == QUO_VOTE_LOST)
+        fail(get, &get->query.replies, effects);
+    if (vote != QUO_VOTE_WON)
+        return;
+    /* No completed write can exist: it would have met this quorum. */
+    if (quo_version_is_none(get->query.newest)) {
+        answer(get, QUO_VERDICT_ABSENT, effects);
+        return;
+    }
+    bool done =
+        !get->options.want.strong || held_by(get, need_agreeing(get)) || QUO_MUTANT(NO_WRITE_BACK);
+    if (!done && may_yet_agree(get, now_us, effects))
+        return;
+    if (!has_bytes(get, now_us, effects))
+        return;
+    /* Where Ws < Rs, what a write-back aims at may be there already. */
+    if (done || held_by(get, get->plan.ws))
+        answer_kept(get, effects);
+    else
+        begin_write_back(get, effects);
+}
+
+/* The bytes of this reply are worth keeping if nothing newer is known. */
+static void keep_if_newest(struct quo_get *get, const struct quo_msg_reply *reply,
+                           struct quo_effects *effects)
+{
+    struct quo_version version;
+    uint8_t flags;
+
+    if ((reply->flags & QUO_REPLY_VALUE) == 0 ||
+        !quo_version_equal(reply->version, get->query.newest) ||
+        quo_version_equal(reply->version, get->kept))
+        return;
+    /* quo_query_judge has decoded it. */
+    QUO_INVARIANT(quo_record_peek(reply->record, &version, &flags) == QUO_OK);
+    get->kept = version;
+    get->kept_tombstone = (flags & QUO_RECORD_TOMBSTONE) != 0;
+    quo_effects_add(effects, QUO_EFFECT_KEEP);
+}
+
+static void on_query_reply(struct quo_get *get, const struct quo_event *event,
+                           struct quo_effects *effects)
+{
+    const struct quo_msg_reply *reply = event->reply;
+    bool is_fetch = event->member == get->fetching;
+
+    if (!is_fetch && !quo_members_has(quo_query_waiting(&get->query), event->member))
+        return;
+    /* The same first reply twice: the one that was asked for has the bytes. */
+    if (is_fetch && reply->status == QUO_OK && !quo_version_is_none(reply->version) &&
+        (reply->flags & QUO_REPLY_VALUE) == 0)
+        return;
+    if (is_fetch)
+        get->fetching = QUO_MEMBER_NONE;
+    if (quo_query_reply(&get->query, &get->plan, event->member, reply, effects))
+        keep_if_newest(get, reply, effects);
+    else if (is_fetch)
+        get->unfetchable |= QUO_MEMBER(event->member);
+    decide(get, event->now_us, effects);
+}
+
+static void on_query_failed(struct quo_get *get, const struct quo_event *event,
+                            struct quo_effects *effects)
+{
+    if (event->member == get->fetching) {
+        get->fetching = QUO_MEMBER_NONE;
+        get->unfetchable |= QUO_MEMBER(event->member);
+    } else {
+        quo_query_failed(&get->query, &get->plan, event->member, effects);
+    }
+    decide(get, event->now_us, effects);
+}
+
+static void judge_write_back(struct quo_get *get, struct quo_effects *effects)
+{
+    enum quo_vote vote = quo_tally_vote(&get->held);
+
+    if (vote == QUO_VOTE_WON)
+        answer_kept(get, effects);
+    else if (vote == QUO_VOTE_LOST)
+        fail(get, &get->held, effects);
+}
+
+static void on_write_back_reply(struct quo_get *get, const struct quo_event *event,
+                                struct quo_effects *effects)
+{
+    enum quo_status status = (enum quo_status)event->reply->status;
+    bool durable = (event->reply->flags & QUO_REPLY_DURABLE) != 0;
+
+    if (!quo_members_has(quo_get_waiting(get), event->member))
+        return;
+    if (QUO_MUTANT(SUPERSEDED_NOT_RESTARTED) && status == QUO_SUPERSEDED)
+        status = QUO_OK;
+    /* Something newer is there, maybe already returned by another reader [T2]; or our version may
+     * no longer be stored at all. */
+    if (status == QUO_SUPERSEDED || status == QUO_NACK) {
+        QUO_PROBE(READ_RESTARTED);
+        restart(get, event->now_us, effects);
+        return;
+    }
+    if (status == QUO_OK && (durable || QUO_MUTANT(NON_DURABLE_COUNTS)))
+        quo_tally_yes(&get->held, event->member);
+    else
+        quo_tally_refused(&get->held, event->member, status == QUO_OK ? QUO_IO_ERROR : status);
+    judge_write_back(get, effects);
+}
+
+static void on_reply(struct quo_get *get, const struct quo_event *event,
+                     struct quo_effects *effects)
+{
+    if (event->reply->status == QUO_WRONG_EPOCH && event->newer != NULL) {
+        get->plan = *event->newer;
+        restart(get, event->now_us, effects);
+    } else if (get->phase == QUO_GET_QUERY) {
+        on_query_reply(get, event, effects);
+    } else {
+        on_write_back_reply(get, event, effects);
+    }
+}
+
+static void on_failed(struct quo_get *get, const struct quo_event *event,
+                      struct quo_effects *effects)
+{
+    if (!quo_members_has(quo_get_waiting(get), event->member))
+        return;
+    if (get->phase == QUO_GET_QUERY) {
+        on_query_failed(get, event, effects);
+        return;
+    }
+    quo_tally_unreachable(&get->held, event->member);
+    judge_write_back(get, effects);
+}
+
+/* Late replies: nothing is decided any more, but who is awaited still counts. */
+static void after_answer(struct quo_get *get, const struct quo_event *event)
+{
+    struct quo_tally *tally = get->phase == QUO_GET_QUERY ? &get->query.replies : &get->held;
+
+    if (event->type == QUO_EVENT_TIMER)
+        get->over = event->now_us >= get->deadline_us;
+    if (event->type != QUO_EVENT_REPLY && event->type != QUO_EVENT_FAILED)
+        return;
+    if (!quo_members_has(quo_get_waiting(get), event->member))
+        return;
+    if (event->type == QUO_EVENT_REPLY) {
+        QUO_PROBE(LATE_REPLY);
+        quo_tally_yes(tally, event->member);
+    } else {
+        quo_tally_unreachable(tally, event->member);
+    }
+}
+
+static void on_timer(struct quo_get *get, const struct quo_event *event,
+                     struct quo_effects *effects)
+{
+    if (event->now_us >= get->deadline_us) {
+        get->over = true;
+        answer(get, QUO_VERDICT_TIMEOUT, effects);
+        return;
+    }
+    if (get->phase != QUO_GET_QUERY)
+        return;
+    count_hedges(get, quo_query_timer(&get->query, &get->plan, event->now_us, effects));
+    if (get->fetching != QUO_MEMBER_NONE && event->now_us >= get->fetch_until) {
+        get->unfetchable |= QUO_MEMBER(get->fetching);
+        get->fetching = QUO_MEMBER_NONE;
+    }
+    decide(get, event->now_us, effects);
+}
+
+static void on_hedge(struct quo_get *get, const struct quo_event *event,
+                     struct quo_effects *effects)
+{
+    if (get->phase != QUO_GET_QUERY ||
+        !quo_query_hedge(&get->query, &get->plan, event->now_us, effects))
+        return;
+    QUO_PROBE(READ_HEDGED);
+    count_hedges(get, 1);
+}
+
+void quo_get_init(struct quo_get *get, const struct quo_plan *plan,
+                  const struct quo_get_options *options)
+{
+    memset(get, 0, sizeof *get);
+    get->plan = *plan;
+    get->options = *options;
+    get->deadline_us = options->now_us + options->want.timeout_ms * UINT64_C(1000);
+    get->fetching = QUO_MEMBER_NONE;
+}
+
+void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo_effects *effects)
+{
+    effects->count = 0;
+    effects->round = get->round;
+    bool is_stale = (event->type == QUO_EVENT_REPLY || event->type == QUO_EVENT_FAILED) &&
+                    event->round != get->round;
+    if (is_stale)
+        return;
+    if (get->answered) {
+        after_answer(get, event);
+        return;
+    }
+    switch (event->type) {
+    case QUO_EVENT_START:
+        QUO_REQUIRE(get->round == 0);
+        begin_query(get, event->now_us, effects);
+        /* A set that is smaller than the quorum. */
+        decide(get, event->now_us, effects);
+        return;
+    case QUO_EVENT_REPLY:
+        on_reply(get, event, effects);
+        return;
+    case QUO_EVENT_FAILED:
+        on_failed(get, event, effects);
+        return;
+    case QUO_EVENT_TIMER:
+        on_timer(get, event, effects);
+        return;
+    case QUO_EVENT_HEDGE:
+        on_hedge(get, event, effects);
+        return;
+    case QUO_EVENT_TAGGED:
+        break;
+    }
+    QUO_UNREACHABLE();
+}
+
+uint64_t quo_get_deadline(const struct quo_get *get)
+{
+    if (quo_get_finished(get))
+        return UINT64_MAX;
+    if (get->answered || get->phase != QUO_GET_QUERY)
+        return get->deadline_us;
+    uint64_t deadline = QUO_MIN(get->deadline_us, quo_query_deadline(&get->query, &get->plan));
+    if (get->fetching != QUO_MEMBER_NONE)
+        deadline = QUO_MIN(deadline, get->fetch_until);
+    else if (get->spread)
+        deadline = QUO_MIN(deadline, get->spread_until);
+    return deadline;
+}
+
+quo_members quo_get_waiting(const struct quo_get *get)
+{
+    if (get->over)
+        return 0;
+    if (get->phase == QUO_GET_WRITE_BACK)
+        return get->written_back & (quo_members)~quo_tally_voted(&get->held);
+    quo_members fetching = get->fetching == QUO_MEMBER_NONE ? 0 : QUO_MEMBER(get->fetching);
+    return quo_query_waiting(&get->query) | fetching;
+}
+
+bool quo_get_finished(const struct quo_get *get)
+{
+    return get->answered && quo_get_waiting(get) == 0;
+}

@@ -1,0 +1,193 @@
+#include "proxy/coordinator/query.h"
+
+#include "quorate/record.h"
+
+static void ask(struct quo_query *query, uint8_t member, struct quo_effects *effects)
+{
+    struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_QUERY);
+    /* The bytes are wanted once; whoever was to send them may have failed. */
+    quo_members gone = query->replies.unreachable | query->replies.refused;
+    bool in_full = (query->in_full & (quo_members)~gone) == 0;
+
+    effect->member = member;
+    effect->value_max = in_full ? query->options.value_max_first : query->options.value_max;
+    query->asked |= QUO_MEMBER(member);
+    if (in_full)
+        query->in_full |= QUO_MEMBER(member);
+}
+
+/* Whether those asked so far could not fill this set's quorum even if all of them replied. */
+static bool is_short(const struct quo_query *query, quo_members set)
+{
+    quo_members gone = query->replies.unreachable | query->replies.refused;
+    quo_members hopeful = query->asked & (quo_members)~gone;
+
+    return quo_members_count(set & hopeful) < query->options.need;
+}
+
+static void ask_as_needed(struct quo_query *query, const struct quo_plan *plan,
+                          struct quo_effects *effects)
+{
+    for (uint8_t i = 0; i < plan->count; i++) {
+        uint8_t member = plan->order[i];
+        if (quo_members_has(query->asked, member))
+            continue;
+        if ((quo_members_has(plan->sets[0], member) && is_short(query, plan->sets[0])) ||
+            (quo_members_has(plan->sets[1], member) && is_short(query, plan->sets[1])))
+            ask(query, member, effects);
+    }
+}
+
+static uint64_t later(uint64_t now_us, uint64_t us)
+{
+    return us > UINT64_MAX - now_us ? UINT64_MAX : now_us + us;
+}
+
+void quo_query_begin(struct quo_query *query, const struct quo_plan *plan,
+                     const struct quo_query_options *options, struct quo_effects *effects)
+{
+    uint64_t left =
+        options->deadline_us > options->now_us ? options->deadline_us - options->now_us : 0;
+
+    memset(query, 0, sizeof *query);
+    query->options = *options;
+    quo_tally_init(&query->replies, plan->sets, options->need);
+    query->hedge_at = later(options->now_us, options->hedge_us);
+    query->patience_at = options->now_us + left / 2;
+    ask_as_needed(query, plan, effects);
+}
+
+enum quo_status quo_query_judge(const struct quo_msg_reply *reply)
+{
+    if (reply->status != QUO_OK)
+        return (enum quo_status)reply->status;
+    /* No clock makes it, and nothing could ever be above it. */
+    if (reply->version.hlc == UINT64_MAX || reply->promised.hlc == UINT64_MAX ||
+        reply->floor.hlc == UINT64_MAX)
+        return QUO_MALFORMED;
+    if ((reply->flags & QUO_REPLY_VALUE) == 0)
+        return QUO_OK;
+    struct quo_record record;
+    if (quo_record_decode(reply->record, &record) != QUO_OK ||
+        !quo_version_equal(record.version, reply->version))
+        return QUO_CORRUPT;
+    return QUO_OK;
+}
+
+static void learn(struct quo_query *query, uint8_t member, const struct quo_msg_reply *reply)
+{
+    query->versions[member] = reply->version;
+    if ((reply->flags & QUO_REPLY_DURABLE) != 0)
+        query->durable |= QUO_MEMBER(member);
+    else
+        query->durable &= (quo_members)~QUO_MEMBER(member);
+    query->promised |= !quo_version_is_none(reply->promised);
+    query->newest = quo_version_max(query->newest, reply->version);
+    query->seen = quo_version_max(query->seen, reply->version);
+    query->seen = quo_version_max(query->seen, reply->promised);
+    query->seen = quo_version_max(query->seen, reply->floor);
+}
+
+bool quo_query_reply(struct quo_query *query, const struct quo_plan *plan, uint8_t member,
+                     const struct quo_msg_reply *reply, struct quo_effects *effects)
+{
+    enum quo_status status = quo_query_judge(reply);
+
+    if (status != QUO_OK) {
+        if (quo_tally_refused(&query->replies, member, status))
+            ask_as_needed(query, plan, effects);
+        return false;
+    }
+    /* A replica never goes back: a second reply that shows less is an old one. */
+    if (!quo_tally_yes(&query->replies, member) &&
+        (!quo_members_has(query->replies.yes, member) ||
+         quo_version_compare(reply->version, query->versions[member]) < 0))
+        return false;
+    learn(query, member, reply);
+    return true;
+}
+
+void quo_query_failed(struct quo_query *query, const struct quo_plan *plan, uint8_t member,
+                      struct quo_effects *effects)
+{
+    if (quo_tally_unreachable(&query->replies, member))
+        ask_as_needed(query, plan, effects);
+}
+
+static quo_members unasked(const struct quo_query *query, const struct quo_plan *plan)
+{
+    return quo_plan_all(plan) & (quo_members)~query->asked;
+}
+
+static bool is_open(const struct quo_query *query)
+{
+    return quo_tally_vote(&query->replies) == QUO_VOTE_OPEN;
+}
+
+uint8_t quo_query_timer(struct quo_query *query, const struct quo_plan *plan, uint64_t now_us,
+                        struct quo_effects *effects)
+{
+    if (!is_open(query) || unasked(query, plan) == 0)
+        return 0;
+    if (now_us >= query->patience_at)
+        return quo_query_rest(query, plan, effects);
+    if (now_us >= query->hedge_at) {
+        /* Granted or not, this one's time is over: an empty budget is not asked again and again. */
+        query->hedge_at = UINT64_MAX;
+        quo_effects_add(effects, QUO_EFFECT_HEDGE);
+    }
+    return 0;
+}
+
+bool quo_query_hedge(struct quo_query *query, const struct quo_plan *plan, uint64_t now_us,
+                     struct quo_effects *effects)
+{
+    if (!is_open(query))
+        return false;
+    for (uint8_t i = 0; i < plan->count; i++) {
+        if (quo_members_has(query->asked, plan->order[i]))
+            continue;
+        ask(query, plan->order[i], effects);
+        query->hedge_at = later(now_us, query->options.hedge_us);
+        return true;
+    }
+    return false;
+}
+
+uint8_t quo_query_rest(struct quo_query *query, const struct quo_plan *plan,
+                       struct quo_effects *effects)
+{
+    uint8_t count = 0;
+
+    for (uint8_t i = 0; i < plan->count; i++) {
+        if (quo_members_has(query->asked, plan->order[i]))
+            continue;
+        ask(query, plan->order[i], effects);
+        count++;
+    }
+    return count;
+}
+
+quo_members quo_query_waiting(const struct quo_query *query)
+{
+    return query->asked & (quo_members)~quo_tally_voted(&query->replies);
+}
+
+quo_members quo_query_holders(const struct quo_query *query, struct quo_version version)
+{
+    quo_members holders = 0;
+
+    for (uint8_t i = 0; i < QUO_MEMBERS_MAX; i++) {
+        if (quo_members_has(query->replies.yes, i) &&
+            quo_version_equal(query->versions[i], version))
+            holders |= QUO_MEMBER(i);
+    }
+    return holders;
+}
+
+uint64_t quo_query_deadline(const struct quo_query *query, const struct quo_plan *plan)
+{
+    if (!is_open(query) || unasked(query, plan) == 0)
+        return UINT64_MAX;
+    return QUO_MIN(query->hedge_at, query->patience_at);
+}

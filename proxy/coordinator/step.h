@@ -1,0 +1,73 @@
+/* What goes into a coordinator and what comes out: events in, effects out.
+ *
+ * A coordinator sends nothing and knows no time. The driver feeds it one event, carries out the
+ * effects in their order, and feeds what these bring: a STORE or QUERY that could not be sent comes
+ * back as FAILED, a TAG as TAGGED, a granted HEDGE as HEDGE.
+ */
+#ifndef QUORATE_COORDINATOR_STEP_H
+#define QUORATE_COORDINATOR_STEP_H
+
+#include "proxy/coordinator/plan.h"
+#include "quorate/rpc.h"
+
+enum quo_event_type {
+    QUO_EVENT_START = 1, /* once, first */
+    QUO_EVENT_REPLY,     /* `member` answered the request of `round`: `reply` */
+    QUO_EVENT_FAILED,    /* no reply of `member` will come in `round`; `sent`: it may have arrived */
+    QUO_EVENT_TIMER,     /* a deadline may have passed */
+    QUO_EVENT_HEDGE,     /* the budget allows the hedge that was asked for */
+    QUO_EVENT_TAGGED,    /* here is the version that was asked for: `tag` */
+};
+
+struct quo_event {
+    enum quo_event_type type;
+    uint64_t now_us;
+    uint8_t member;
+    uint16_t round;
+    bool sent;
+    const struct quo_msg_reply *reply;
+    /* With a reply of WRONG_EPOCH: the plan under the newer entry; NULL if that cannot be used. */
+    const struct quo_plan *newer;
+    struct quo_version tag;
+};
+
+enum quo_effect_type {
+    QUO_EFFECT_QUERY = 1,     /* QUERY to `member`, with `value_max` */
+    QUO_EFFECT_STORE,         /* STORE to `member`, with `flags` (enum quo_store_flag) */
+    QUO_EFFECT_KEEP,          /* the record in this reply is the newest: keep it instead of any other */
+    QUO_EFFECT_HEDGE,         /* take a hedge from the budget */
+    QUO_EFFECT_CORRECT_CLOCK, /* replicas whose clocks read `clock_ms` refused `version` as too far
+                                 ahead */
+    QUO_EFFECT_TAG,           /* make a version above `version` */
+    QUO_EFFECT_ANSWER,        /* the outcome is known; comes exactly once */
+};
+
+struct quo_effect {
+    enum quo_effect_type type;
+    uint16_t round; /* QUERY, STORE: to be named by the reply */
+    uint8_t member;
+    uint8_t flags;
+    uint32_t value_max;
+    uint64_t clock_ms;
+    struct quo_version version;
+};
+
+/* In one step a member gets at most a request of the round that ends and one of the next. */
+#define QUO_EFFECTS_MAX (2u * QUO_MEMBERS_MAX + 5u)
+
+struct quo_effects {
+    uint16_t round; /* of what is added next */
+    uint8_t count;
+    struct quo_effect list[QUO_EFFECTS_MAX];
+};
+
+static inline struct quo_effect *quo_effects_add(struct quo_effects *effects,
+                                                 enum quo_effect_type type)
+{
+    QUO_INVARIANT(effects->count < QUO_EFFECTS_MAX);
+    struct quo_effect *effect = &effects->list[effects->count++];
+    *effect = (struct quo_effect){.type = type, .round = effects->round};
+    return effect;
+}
+
+#endif
