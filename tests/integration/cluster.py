@@ -82,7 +82,7 @@ class Ports:
             lock.close()
 
 
-def _die_with_parent():
+def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -104,7 +104,7 @@ class Process:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [BIN / self.program, "--config", self.config], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, cwd=self.cluster.folder, preexec_fn=_die_with_parent,
+                stdout=log, stderr=log, cwd=self.cluster.folder, preexec_fn=die_with_parent,
                 env={**os.environ, **self.environment})
         if wait:
             self.wait_ready()

@@ -20,5 +20,10 @@ def check(tree):
 
 def shell_scripts(tree):
     """Files that begin with a shell's name, whatever they are called."""
-    return [path for path in tree.files({"", ".sh"}, FOLDERS)
+    return [path for path in all_scripts(tree)
             if tree.text(path).startswith(("#!/usr/bin/env bash", "#!/bin/sh", "#!/bin/bash"))]
+
+
+def all_scripts(tree):
+    """Files without a suffix that begin with the name of any interpreter, and shell scripts."""
+    return [path for path in tree.files({"", ".sh"}, FOLDERS) if tree.text(path).startswith("#!")]

@@ -1,5 +1,5 @@
 """Functions of at most 70 lines, lines of at most 100 columns."""
-from scripts import shell_scripts
+from scripts import all_scripts
 
 FUNCTION_LINES_MAX = 70
 COLUMNS_MAX = 100
@@ -9,7 +9,7 @@ def check(tree):
     findings = []
     for path in tree.all_c():
         findings += _functions(tree, path)
-    for path in tree.all_c() + tree.files({".def", ".py", ".lua"}) + shell_scripts(tree):
+    for path in tree.all_c() + tree.files({".def", ".py", ".lua"}) + all_scripts(tree):
         findings += _columns(tree, path)
     return findings
 

@@ -1,7 +1,7 @@
 """No loose ends in the text: no notes to self, no trailing blanks, a newline at the end."""
 import re
 
-from scripts import shell_scripts
+from scripts import all_scripts
 
 SUFFIXES = {".c", ".h", ".def", ".py", ".sh", ".md", ".txt", ".yaml", ".yml", ".cfg", ".json",
             ".lua", ".cmake", ".html"}
@@ -11,7 +11,7 @@ NOTES = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 
 def check(tree):
     findings = []
-    for path in sorted(set(tree.files(SUFFIXES) + shell_scripts(tree))):
+    for path in sorted(set(tree.files(SUFFIXES) + all_scripts(tree))):
         lines = tree.text(path).split("\n")
         for number, line in enumerate(lines, 1):
             if NOTES.search(line):
