@@ -26,7 +26,7 @@ static bool answer_unsynced(struct quo_server *server, const struct quo_query *q
     struct quo_overlay_entry *entry = quo_overlay_find(&server->overlay, query->key);
     if (entry == NULL || entry->state != QUO_OVERLAY_UNSYNCED)
         return false;
-    struct quo_unsynced *unsynced = (struct quo_unsynced *)entry;
+    struct quo_unsynced *unsynced = QUO_CONTAINER_OF(entry, struct quo_unsynced, entry);
     answer(server, query, &unsynced->view, unsynced->record);
     return true;
 }

@@ -115,7 +115,7 @@ static void judge_waiting(struct quo_server *server, struct quo_store_request *s
     else if (status != QUO_OK)
         refuse(server, store, status);
     else if (entry != NULL)
-        judge_unsynced(server, store, (struct quo_unsynced *)entry);
+        judge_unsynced(server, store, QUO_CONTAINER_OF(entry, struct quo_unsynced, entry));
     else
         judge_found(server, store, found);
 }
@@ -177,20 +177,15 @@ static enum quo_status start_load(struct quo_server *server, const struct quo_st
     return QUO_OK;
 }
 
-static struct quo_reading *reading_of(struct quo_overlay_entry *entry)
-{
-    return (void *)((uint8_t *)entry - offsetof(struct quo_reading, entry));
-}
-
 static void run(struct quo_server *server, const struct quo_store_request *store)
 {
     struct quo_overlay_entry *entry = quo_overlay_find(&server->overlay, store->key);
     if (entry != NULL && entry->state == QUO_OVERLAY_UNSYNCED) {
-        judge_unsynced(server, store, (struct quo_unsynced *)entry);
+        judge_unsynced(server, store, QUO_CONTAINER_OF(entry, struct quo_unsynced, entry));
         return;
     }
     if (entry != NULL) {
-        if (!wait_for(reading_of(entry), store))
+        if (!wait_for(QUO_CONTAINER_OF(entry, struct quo_reading, entry), store))
             refuse(server, store, QUO_BUSY);
         return;
     }
