@@ -25,6 +25,10 @@
 #define QUO_WEIGHT_MAX 1000000u
 #define QUO_MAP_FILE_MAX (4u * 1024 * 1024)
 
+/* Programs */
+#define QUO_CONFIG_FILE_MAX (1024u * 1024) /* bytes of a configuration file */
+#define QUO_TEXT_MAX (64u * 1024 * 1024)   /* bytes of a text being built, such as /metrics */
+
 /* Frames between proxies and nodes */
 #define QUO_FRAME_HEADER 24u        /* bytes before a frame's body */
 #define QUO_FRAME_BODY_MAX (QUO_RECORD_MAX + QUO_KEY_MAX + 4096u)
@@ -48,6 +52,15 @@
 #define QUO_TIMEOUT_MIN_MS 1u
 #define QUO_TIMEOUT_MAX_MS 60000u
 #define QUO_ATTEMPTS_MAX 64u        /* restarts of one operation's protocol before it gives up */
+
+/* HTTP */
+#define QUO_HTTP_HEADERS_MAX (32u * 1024)     /* bytes of all header names and values of a request */
+#define QUO_HTTP_HEADER_COUNT_MAX 100u        /* header fields of a request */
+#define QUO_HTTP_CONNECTIONS_DEFAULT 20000u   /* open connections of a proxy */
+#define QUO_HTTP_CONN_OPS_MAX 256u            /* operations of one connection, cancelled ones included */
+#define QUO_HTTP_INPUT_MAX (512u * 1024 * 1024) /* bytes of unfinished requests on one loop */
+#define QUO_HTTP_DRAIN_MS 10000u              /* how long a stopping proxy waits for its requests */
+#define QUO_REQUEST_ID_MAX 128u               /* bytes of a Request-Id that is echoed */
 
 #define QUO_INLINE_VALUE_MAX 4096u  /* a value this small rides in every replica's reply; of a larger
                                        one a single replica is asked */

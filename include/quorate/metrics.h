@@ -16,8 +16,9 @@ struct quo_text {
     char *data; /* NUL-terminated when size > 0 */
     size_t size;
     size_t capacity;
-    bool failed; /* out of memory: the text is not complete */
+    bool failed; /* out of memory or over QUO_TEXT_MAX: the text is not complete */
 };
+/* Appends, printf-style; nothing once `failed`. */
 void quo_text_add(struct quo_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void quo_text_free(struct quo_text *text);
