@@ -36,6 +36,11 @@ static const unsigned family_share[FAMILIES_OPENED] = {
     [QUO_FAMILY_META] = 64, [QUO_FAMILY_COUNT] = 64,
 };
 
+/* Follows what is wrong. */
+static const char corrupt_advice[] =
+    "; writes that were acknowledged may be missing, so this replica must not serve: move its data "
+    "directory away and add the node again under a new replica id";
+
 struct quo_batch {
     rocksdb_writebatch_t *native;
     bool incomplete; /* filled while there was no database to name the families */
@@ -778,7 +783,7 @@ enum quo_status quo_store_rocksdb_open(const struct quo_engine_options *options,
     if (status == QUO_OK)
         status = start_threads(s, options->reader_threads, s->failure);
     if (status != QUO_OK) {
-        snprintf(why, why_size, "%s", s->failure);
+        snprintf(why, why_size, "%s%s", s->failure, status == QUO_CORRUPT ? corrupt_advice : "");
         free_store(s);
         return status;
     }

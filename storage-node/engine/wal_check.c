@@ -58,12 +58,8 @@ static bool checksum_fits(const uint8_t *header, size_t len)
 
 static enum quo_status damaged(struct reader *r, size_t at, const char *what)
 {
-    snprintf(
-        r->why, r->why_size,
-        "the write-ahead log %s is damaged at byte %" PRIu64
-        " (%s): synced writes are lost, so this replica must not serve; move its data directory "
-        "away and add the node again under a new replica id",
-        r->name, r->block_at + at, what);
+    snprintf(r->why, r->why_size, "the write-ahead log %s is damaged at byte %" PRIu64 " (%s)",
+             r->name, r->block_at + at, what);
     return QUO_CORRUPT;
 }
 
@@ -282,10 +278,11 @@ enum quo_status quo_wal_check(const char *directory, uint64_t *ret_last, char *w
         *ret_last = 0;
         return QUO_OK;
     }
-    snprintf(why, why_size, "out of memory");
     r = calloc(1, sizeof(*r));
-    if (r == NULL)
+    if (r == NULL) {
+        snprintf(why, why_size, "out of memory");
         goto out;
+    }
     r->why = why;
     r->why_size = why_size;
     snprintf(r->name, sizeof(r->name), "directory");
