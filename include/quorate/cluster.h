@@ -33,20 +33,20 @@ const char *quo_level_name(enum quo_level level);
 bool quo_level_parse(struct quo_slice name, enum quo_level *ret);
 
 struct quo_namespace {
-    uint32_t id; /* never reused, never 0 */
+    uint32_t id;                 /* never reused, never 0 */
     char name[QUO_NAME_MAX + 1]; /* [a-z0-9_-], first a letter */
     enum quo_kind kind;
     uint8_t n;  /* replicas of a key: the first n of the partition's */
     uint8_t rs; /* strong quorums: rs + ws > n and 2 * ws > n */
     uint8_t ws;
-    enum quo_level read_level;  /* when a request names none */
+    enum quo_level read_level; /* when a request names none */
     enum quo_level write_level;
-    uint32_t timeout_ms;        /* likewise */
-    uint32_t value_max;         /* bytes */
+    uint32_t timeout_ms; /* likewise */
+    uint32_t value_max;  /* bytes */
 };
 
-/* Checks the quorum arithmetic and every limit. Returns QUO_OK or QUO_INVALID; then *ret_why (static
- * storage) says what is wrong. */
+/* Checks the quorum arithmetic and every limit. Returns QUO_OK or QUO_INVALID; then *ret_why
+ * (static storage) says what is wrong. */
 enum quo_status quo_namespace_check(const struct quo_namespace *ns, const char **ret_why);
 
 enum quo_entry_state {
@@ -54,14 +54,15 @@ enum quo_entry_state {
     QUO_ENTRY_JOINT = 2, /* moving from `replicas` to `next`: quorums of both */
 };
 
-/* Who holds a partition in one epoch. Immutable for a (partition, epoch): every request carries it, so
- * that a replica that missed a change learns it from the request. Replicas are named by the random id
- * in their data directory, so that one that lost its disk is not taken for the one that was. */
+/* Who holds a partition in one epoch. Immutable for a (partition, epoch): every request carries it,
+ * so that a replica that missed a change learns it from the request. Replicas are named by the
+ * random id in their data directory, so that one that lost its disk is not taken for the one that
+ * was. */
 struct quo_entry {
     uint32_t epoch; /* from 1 */
     uint8_t state;  /* enum quo_entry_state */
     uint8_t n;
-    uint8_t n_next; /* 0 unless JOINT */
+    uint8_t n_next;                      /* 0 unless JOINT */
     uint64_t replicas[QUO_REPLICAS_MAX]; /* in order of preference */
     uint64_t next[QUO_REPLICAS_MAX];
 };
@@ -71,8 +72,8 @@ struct quo_entry {
 size_t quo_entry_size(const struct quo_entry *entry);
 /* Writes quo_entry_size bytes: be32 epoch, u8 state, u8 n, u8 n_next, be64 each. */
 void quo_entry_encode(const struct quo_entry *entry, uint8_t *out);
-/* Requires nothing of `bytes`. Returns QUO_OK or QUO_MALFORMED (sizes, state, epoch 0, a replica 0 or
- * named twice in one list). */
+/* Requires nothing of `bytes`. Returns QUO_OK or QUO_MALFORMED (sizes, state, epoch 0, a replica 0
+ * or named twice in one list). */
 enum quo_status quo_entry_decode(struct quo_slice bytes, struct quo_entry *ret);
 bool quo_entry_equal(const struct quo_entry *a, const struct quo_entry *b);
 bool quo_entry_has(const struct quo_entry *entry, uint64_t replica);
@@ -86,9 +87,9 @@ struct quo_node_info {
 };
 
 struct quo_map {
-    uint64_t cluster; /* random, drawn once at init, never 0 */
-    uint32_t epoch;   /* from 1 */
-    uint8_t replicas; /* N of every partition */
+    uint64_t cluster;         /* random, drawn once at init, never 0 */
+    uint32_t epoch;           /* from 1 */
+    uint8_t replicas;         /* N of every partition */
     uint32_t partition_count; /* a power of two */
     uint32_t node_count;
     struct quo_node_info nodes[QUO_NODES_MAX];
@@ -98,13 +99,15 @@ struct quo_map {
 };
 
 /* Checks everything but `entries`: counts, ranges, unique ids and names, replicas <= nodes, each
- * namespace. Returns QUO_OK, or QUO_INVALID with a sentence in `why` (NUL-terminated, cut to fit). */
+ * namespace. Returns QUO_OK, or QUO_INVALID with a sentence in `why` (NUL-terminated and cut to
+ * fit). */
 enum quo_status quo_map_check(const struct quo_map *map, char *why, size_t why_size);
 
-/* Fills `entries`: for each partition the `replicas` nodes with the highest weighted rendezvous score
- * -weight / ln(h), h in (0,1) from XXH3 of (replica, partition) (Thaler & Ravishankar 1998; weights as
- * in Schindelhauer & Schomaker 2005). Deterministic on every machine: the logarithm is computed in
- * integers. Adding a node moves only partitions to it. Requires quo_map_check == QUO_OK. */
+/* Fills `entries`: for each partition the `replicas` nodes with the highest weighted rendezvous
+ * score -weight / ln(h), h in (0,1) from XXH3 of (replica, partition) (Thaler & Ravishankar 1998;
+ * weights as in Schindelhauer & Schomaker 2005). Deterministic on every machine: the logarithm is
+ * computed in integers. Adding a node moves only partitions to it. Requires a map that passes
+ * quo_map_check. */
 void quo_map_place(struct quo_map *map);
 
 /* The partition of a key: the top bits of XXH3_64(key, seed = namespace id). */

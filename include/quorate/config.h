@@ -1,8 +1,8 @@
 /* Configuration files: "key = value;" in libconfig syntax, described by a table.
  *
- * Every key is declared once, in a `.def` list of the program; from it come the reader, the environment
- * override, the --help text and the check. An unknown key, a wrong type or a value out of range is an
- * error with file and line. One file says everything: "@include" is refused.
+ * Every key is declared once, in a `.def` list of the program; from it come the reader, the
+ * environment override, the --help text and the check. An unknown key, a wrong type or a value out
+ * of range is an error with file and line. One file says everything: "@include" is refused.
  *
  * Threads: start-up only.
  */
@@ -28,10 +28,10 @@ struct quo_config_key {
     const char *help;        /* one sentence */
 };
 
-/* Sets every value: default, then file (if path is not NULL), then environment (as text: a number in
- * decimal digits, a switch as "true" or "false").
- * Returns QUO_OK, or QUO_INVALID with "file:line: what" or "VARIABLE: what" in why (NUL-terminated, cut
- * to fit); the values are then undefined. Requires presets that their own rows allow. */
+/* Sets every value: default, then file (if path is not NULL), then environment (as text: a number
+ * in decimal digits, a switch as "true" or "false"). Requires presets that their own rows allow.
+ * Returns QUO_OK, or QUO_INVALID with "file:line: what" or "VARIABLE: what" in why (NUL-terminated,
+ * cut to fit); the values are then undefined. */
 enum quo_status quo_config_read(const struct quo_config_key *keys, size_t count, const char *path,
                                 char *why, size_t why_size);
 

@@ -6,22 +6,22 @@
 #define QUORATE_LIMITS_H
 
 /* Data */
-#define QUO_KEY_MAX 4096u                   /* bytes of a key, after percent-decoding */
-#define QUO_VALUE_MAX (16u * 1024 * 1024)   /* bytes of a value: the most a namespace may allow */
+#define QUO_KEY_MAX 4096u                    /* bytes of a key, after percent-decoding */
+#define QUO_VALUE_MAX (16u * 1024 * 1024)    /* bytes of a value: the most a namespace may allow */
 #define QUO_VALUE_MAX_DEFAULT (1024u * 1024) /* bytes of a value unless the namespace says more */
-#define QUO_CONTENT_TYPE_MAX 255u           /* bytes of a stored Content-Type */
-#define QUO_RING_MAX 16u                    /* recent operation ids kept in one record */
-#define QUO_RECORD_OVERHEAD_MAX 1024u       /* bytes of a record that are not its value */
+#define QUO_CONTENT_TYPE_MAX 255u            /* bytes of a stored Content-Type */
+#define QUO_RING_MAX 16u                     /* recent operation ids kept in one record */
+#define QUO_RECORD_OVERHEAD_MAX 1024u        /* bytes of a record that are not its value */
 #define QUO_RECORD_MAX (QUO_VALUE_MAX + QUO_RECORD_OVERHEAD_MAX)
 
 /* Cluster */
-#define QUO_REPLICAS_MAX 7u         /* N of a partition */
-#define QUO_NODES_MAX 256u          /* nodes in a map */
-#define QUO_NAMESPACES_MAX 256u     /* namespaces in a map */
-#define QUO_NAME_MAX 63u            /* bytes of a namespace or node name */
-#define QUO_HOST_MAX 255u           /* bytes of a host name */
+#define QUO_REPLICAS_MAX 7u     /* N of a partition */
+#define QUO_NODES_MAX 256u      /* nodes in a map */
+#define QUO_NAMESPACES_MAX 256u /* namespaces in a map */
+#define QUO_NAME_MAX 63u        /* bytes of a namespace or node name */
+#define QUO_HOST_MAX 255u       /* bytes of a host name */
 #define QUO_PARTITIONS_DEFAULT 1024u
-#define QUO_PARTITIONS_MAX 65536u   /* a partition is a be16 in a storage key */
+#define QUO_PARTITIONS_MAX 65536u /* a partition is a be16 in a storage key */
 #define QUO_WEIGHT_MAX 1000000u
 #define QUO_MAP_FILE_MAX (4u * 1024 * 1024)
 
@@ -30,40 +30,40 @@
 #define QUO_TEXT_MAX (64u * 1024 * 1024)   /* bytes of a text being built, such as /metrics */
 
 /* Frames between proxies and nodes */
-#define QUO_FRAME_HEADER 24u        /* bytes before a frame's body */
+#define QUO_FRAME_HEADER 24u /* bytes before a frame's body */
 #define QUO_FRAME_BODY_MAX (QUO_RECORD_MAX + QUO_KEY_MAX + 4096u)
 #define QUO_FRAME_MAX (QUO_FRAME_HEADER + QUO_FRAME_BODY_MAX)
-#define QUO_OUTBOX_MAX (64u * 1024 * 1024)  /* bytes queued to one peer before sends are refused */
-#define QUO_CONN_IN_FLIGHT_MAX 8192u        /* requests on one connection without a reply */
-#define QUO_NODE_CONNS_MAX 1024u            /* connections a node accepts */
+#define QUO_OUTBOX_MAX (64u * 1024 * 1024) /* bytes queued to one peer before sends are refused */
+#define QUO_CONN_IN_FLIGHT_MAX 8192u       /* requests on one connection without a reply */
+#define QUO_NODE_CONNS_MAX 1024u           /* connections a node accepts */
 
 /* Node */
-#define QUO_BATCH_BYTES_MAX (32u * 1024 * 1024) /* bytes of one group commit */
-#define QUO_BATCH_COUNT_MAX 4096u               /* writes of one group commit */
-#define QUO_NODE_LOADS_MAX 4096u                /* cache misses read off the loop at once */
+#define QUO_BATCH_BYTES_MAX (32u * 1024 * 1024)  /* bytes of one group commit */
+#define QUO_BATCH_COUNT_MAX 4096u                /* writes of one group commit */
+#define QUO_NODE_LOADS_MAX 4096u                 /* cache misses read off the loop at once */
 #define QUO_NODE_MEMORY_MAX (256u * 1024 * 1024) /* bytes of writes gathered, not yet on disk */
-#define QUO_SKEW_MAX_MS 5000u                   /* a version this far ahead of a replica is refused */
+#define QUO_SKEW_MAX_MS 5000u /* a version this far ahead of a replica is refused */
 
 /* Proxy */
-#define QUO_OPS_MAX 16384u          /* operations in flight on one loop */
+#define QUO_OPS_MAX 16384u                     /* operations in flight on one loop */
 #define QUO_OPS_BYTES_MAX (512u * 1024 * 1024) /* bytes of values those operations hold */
 #define QUO_LOOPS_MAX 64u
 #define QUO_TIMEOUT_DEFAULT_MS 1000u
 #define QUO_TIMEOUT_MIN_MS 1u
 #define QUO_TIMEOUT_MAX_MS 60000u
-#define QUO_ATTEMPTS_MAX 64u        /* restarts of one operation's protocol before it gives up */
+#define QUO_ATTEMPTS_MAX 64u /* restarts of one operation's protocol before it gives up */
 
 /* HTTP */
-#define QUO_HTTP_HEADERS_MAX (32u * 1024)     /* bytes of all header names and values of a request */
-#define QUO_HTTP_HEADER_COUNT_MAX 100u        /* header fields of a request */
-#define QUO_HTTP_CONNECTIONS_DEFAULT 20000u   /* open connections of a proxy */
-#define QUO_HTTP_CONN_OPS_MAX 256u            /* operations of one connection, cancelled ones included */
+#define QUO_HTTP_HEADERS_MAX (32u * 1024)   /* bytes of all header names and values of a request */
+#define QUO_HTTP_HEADER_COUNT_MAX 100u      /* header fields of a request */
+#define QUO_HTTP_CONNECTIONS_DEFAULT 20000u /* open connections of a proxy */
+#define QUO_HTTP_CONN_OPS_MAX 256u /* operations of one connection, cancelled ones included */
 #define QUO_HTTP_INPUT_MAX (512u * 1024 * 1024) /* bytes of unfinished requests on one loop */
-#define QUO_HTTP_DRAIN_MS 10000u              /* how long a stopping proxy waits for its requests */
-#define QUO_REQUEST_ID_MAX 128u               /* bytes of a Request-Id that is echoed */
+#define QUO_HTTP_DRAIN_MS 10000u /* how long a stopping proxy waits for its requests */
+#define QUO_REQUEST_ID_MAX 128u  /* bytes of a Request-Id that is echoed */
 
-#define QUO_INLINE_VALUE_MAX 4096u  /* a value this small rides in every replica's reply; of a larger
-                                       one a single replica is asked */
+/* A value this small rides in every replica's reply; for a larger one a single replica is asked. */
+#define QUO_INLINE_VALUE_MAX 4096u
 
 _Static_assert(QUO_RING_MAX * 36 + 64 + QUO_CONTENT_TYPE_MAX <= QUO_RECORD_OVERHEAD_MAX,
                "a full ring and the longest content type fit in the overhead");

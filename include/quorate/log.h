@@ -20,13 +20,13 @@ void quo_log_set_level(enum quo_log_level level);
 /* Returns false for an unknown name ("debug", "info", "warn", "error"). */
 bool quo_log_level_parse(const char *name, enum quo_log_level *ret);
 
-/* Logs `event` (a dotted static name) with `format`, printf-style "key=value key=value" pairs; quote
- * a text value with quo_log_quote. Lines are cut at 2 KiB. */
+/* Logs `event` (a dotted static name) with `format`, printf-style "key=value key=value" pairs;
+ * quote a text value with quo_log_quote. Lines are cut at 2 KiB. */
 void quo_log(enum quo_log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Quotes text for a log value into `out` (double quotes, backslash escapes, non-ASCII as \xHH), cut to
- * fit. Returns out. */
+/* Quotes text for a log value into `out` (double quotes, backslash escapes, non-ASCII as \xHH), cut
+ * to fit. Returns out. */
 const char *quo_log_quote(struct quo_slice text, char *out, size_t size);
 
 #endif

@@ -7,7 +7,8 @@
  *   u8  content type length, content type
  *   ..  the value, to the end
  *
- * All integers big-endian. A record is immutable once made: (key, version) names one value for ever.
+ * All integers big-endian. A record is immutable once made: (key, version) names one value for
+ * ever.
  */
 #ifndef QUORATE_RECORD_H
 #define QUORATE_RECORD_H
@@ -42,16 +43,20 @@ struct quo_record {
     struct quo_slice value;        /* likewise */
 };
 
-/* Bytes that quo_record_encode will write. Requires ring_count, content_type.len and value.len within
- * their limits. */
+/* Bytes that quo_record_encode will write. Requires ring_count, content_type.len and value.len
+ * within their limits. */
 size_t quo_record_size(const struct quo_record *record);
 
 /* Writes quo_record_size(record) bytes to `out`. */
 void quo_record_encode(const struct quo_record *record, uint8_t *out);
 
+/* Rewrites version and hist_from of an encoded record, before anybody else has seen it: the version of a
+ * blind write is made after its bytes are. */
+void quo_record_set_version(uint8_t *encoded, struct quo_version version);
+
 /* Reads a whole record; *ret borrows from `bytes`.
- * Returns QUO_OK, or QUO_MALFORMED with *ret untouched (unknown format or flag, count over the limit,
- * bytes missing, version none, a tombstone with a value). */
+ * Returns QUO_OK, or QUO_MALFORMED with *ret untouched (unknown format or flag, count over the
+ * limit, bytes missing, version none, a tombstone with a value). */
 enum quo_status quo_record_decode(struct quo_slice bytes, struct quo_record *ret);
 
 /* Reads only version and flags: what a replica's rules need. Same errors for what it looks at. */

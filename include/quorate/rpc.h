@@ -71,8 +71,8 @@ enum quo_message_type {
 /* For each message:
  *   size_t quo_msg_NAME_size(m)         bytes of its body. Requires slices within their maxima.
  *   void   quo_msg_NAME_encode(m, out)  writes exactly that many bytes.
- *   status quo_msg_NAME_decode(body, r) QUO_OK or QUO_MALFORMED; *r is set only on success and borrows
- *                                       from body. */
+ *   status quo_msg_NAME_decode(body, r) QUO_OK or QUO_MALFORMED; *r borrows from body and is set
+ *                                       only on success. */
 #define QUO_MESSAGE(NAME, name, type)                                                              \
     size_t quo_msg_##name##_size(const struct quo_msg_##name *m);                                  \
     void quo_msg_##name##_encode(const struct quo_msg_##name *m, uint8_t *out);                    \
@@ -106,9 +106,9 @@ void quo_frame_seal(uint8_t *out, uint8_t type, uint64_t id, size_t body_len);
 
 /* Looks for one frame at the start of `bytes`.
  * Returns QUO_OK with the frame (borrowing from bytes) and its whole size in *ret_size;
- * QUO_MORE when the bytes are a proper beginning, with the size it will have in *ret_size (0 when the
- * header is not complete yet);
- * QUO_UNSUPPORTED for another protocol version; QUO_MALFORMED for anything else. */
+ * QUO_MORE when the bytes are a proper beginning, with the size it will have in *ret_size (0 when
+ * the header is not complete yet); QUO_UNSUPPORTED for another protocol version; QUO_MALFORMED for
+ * anything else. */
 enum quo_status quo_frame_next(struct quo_slice bytes, struct quo_frame *ret, size_t *ret_size);
 
 #endif

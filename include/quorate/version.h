@@ -3,7 +3,8 @@
  * A version orders the writes of one key; the same type is a Paxos ballot. Lexicographic order of
  * (hlc, node). hlc = 48 bits of milliseconds since 1970 | 16 bits of counter (Kulkarni et al.,
  * "Logical Physical Clocks", OPODIS 2014). node = 64 random bits, drawn per event loop per process
- * start, so that no two clocks ever make the same version. {0,0} means "none" and is below all others.
+ * start, so that no two clocks ever make the same version. {0,0} means "none" and is below all
+ * others.
  *
  * Threads: a quo_hlc belongs to one thread. All else is pure.
  */
@@ -65,8 +66,8 @@ bool quo_version_parse(const char *text, size_t len, struct quo_version *ret);
 struct quo_hlc {
     uint64_t last; /* the highest hlc handed out or seen */
     uint64_t node; /* our random id, never 0 */
-    /* While `corrected`, replicas have refused our wall clock as too far ahead: physical time is then
-     * `base_ms` as a replica told it, advanced by our monotonic clock since `base_mono_us`. */
+    /* While `corrected`, replicas have refused our wall clock as too far ahead: physical time is
+     * then `base_ms` as a replica told it, advanced by our monotonic clock since `base_mono_us`. */
     bool corrected;
     uint64_t base_ms;
     uint64_t base_mono_us;
@@ -81,13 +82,14 @@ void quo_hlc_observe(struct quo_hlc *clock, uint64_t hlc, uint64_t wall_ms);
 
 /* Returns a new version above `seen` and above everything this clock made before:
  * hlc = max(physical time, last + 1, seen.hlc + 1). Order comes from this maximum; a clock that is
- * wrong costs fairness, never safety. `seen` may come from outside: above an hlc of UINT64_MAX there
- * is nothing, and the version returned then has that hlc again, which every replica refuses. */
+ * wrong costs fairness, never safety. `seen` may come from outside: above an hlc of UINT64_MAX
+ * there is nothing, and the version returned then has that hlc again, which every replica
+ * refuses. */
 struct quo_version quo_hlc_tick(struct quo_hlc *clock, struct quo_version seen, uint64_t wall_ms,
                                 uint64_t mono_us);
 
-/* A replica whose clock reads `replica_ms` refused our version as too far ahead. Follow its clock from
- * now on under a fresh identity, since `last` must fall (to replica_ms at most). Requires
+/* A replica whose clock reads `replica_ms` refused our version as too far ahead. Follow its clock
+ * from now on under a fresh identity, since `last` must fall (to replica_ms at most). Requires
  * fresh_node != 0 and never used. */
 void quo_hlc_correct(struct quo_hlc *clock, uint64_t replica_ms, uint64_t mono_us,
                      uint64_t fresh_node);
