@@ -66,6 +66,12 @@ void quo_record_encode(const struct quo_record *record, uint8_t *out)
     copy_slice(out + record->content_type.len, record->value);
 }
 
+void quo_record_set_version(uint8_t *encoded, struct quo_version version)
+{
+    quo_version_encode(version, encoded + AT_VERSION);
+    quo_version_encode(version, encoded + AT_HIST_FROM);
+}
+
 enum quo_status quo_record_peek(struct quo_slice bytes, struct quo_version *ret_version,
                                 uint8_t *ret_flags)
 {

@@ -50,8 +50,8 @@ size_t quo_record_size(const struct quo_record *record);
 /* Writes quo_record_size(record) bytes to `out`. */
 void quo_record_encode(const struct quo_record *record, uint8_t *out);
 
-/* Rewrites version and hist_from of an encoded record, before anybody else has seen it: the version of a
- * blind write is made after its bytes are. */
+/* Rewrites version and hist_from of an encoded record, before anybody else has seen it: the version
+ * of a blind write is made after its bytes are. Requires bytes that quo_record_encode wrote. */
 void quo_record_set_version(uint8_t *encoded, struct quo_version version);
 
 /* Reads a whole record; *ret borrows from `bytes`.

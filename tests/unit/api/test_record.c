@@ -190,6 +190,18 @@ static void single_byte_changes_are_refused_or_kept(void **state)
     }
 }
 
+static void version_can_be_set_in_the_bytes(void **state)
+{
+    (void)state;
+    struct quo_record record = sample(), decoded;
+    uint8_t bytes[sizeof golden];
+    quo_record_encode(&record, bytes);
+    record.version = record.hist_from = (struct quo_version){77, 88};
+    quo_record_set_version(bytes, record.version);
+    assert_int_equal(quo_record_decode(quo_slice(bytes, sizeof bytes), &decoded), QUO_OK);
+    assert_record_equal(&decoded, &record);
+}
+
 static void peek_reads_version_and_flags(void **state)
 {
     (void)state;
@@ -213,6 +225,7 @@ int main(void)
         cmocka_unit_test(tombstone_without_value_is_fine),
         cmocka_unit_test(value_is_limited),
         cmocka_unit_test(single_byte_changes_are_refused_or_kept),
+        cmocka_unit_test(version_can_be_set_in_the_bytes),
         cmocka_unit_test(peek_reads_version_and_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
