@@ -1,0 +1,54 @@
+/* From the outcome of an operation to status, headers and body. Pure.
+ */
+#ifndef QUORATE_HTTP_ANSWER_H
+#define QUORATE_HTTP_ANSWER_H
+
+#include "proxy/http/request.h"
+
+#define QUO_ANSWER_HEADERS_MAX 12u
+#define QUO_ANSWER_TEXT_MAX 1792u
+
+/* One answer. Header values borrow from `text`, from the record, or are static. */
+struct quo_answer {
+    int status;
+    bool has_length;       /* Content-Length is sent */
+    struct quo_slice body; /* borrowed; `document`, the record's value, or a page */
+    size_t header_count;
+    struct quo_http_header headers[QUO_ANSWER_HEADERS_MAX];
+    size_t text_len;
+    char text[QUO_ANSWER_TEXT_MAX];
+    char document[QUO_PROBLEM_DOCUMENT_MAX];
+};
+
+/* What every answer says of its request. */
+struct quo_answer_facts {
+    const char *request_id;
+    uint64_t total_us;
+};
+
+/* What was asked for, of a data operation. */
+struct quo_operation {
+    enum quo_method method;
+    struct quo_consistency consistency;
+    struct quo_slice if_match; /* of GET and HEAD; empty: none */
+    struct quo_slice if_none_match;
+};
+
+/* Makes the answer to a data operation. */
+void quo_answer_data(const struct quo_operation *operation, const struct quo_response *response,
+                     const struct quo_map *map, const struct quo_answer_facts *facts,
+                     struct quo_answer *ret);
+
+/* Makes the answer for a failure. `allowed`: methods for Allow, 0 for none. */
+void quo_answer_problem(const struct quo_problem *problem, uint32_t allowed,
+                        const struct quo_answer_facts *facts, struct quo_answer *ret);
+
+/* Makes an answer with a body that outlives it. `type` is static. */
+void quo_answer_page(int status, const char *type, struct quo_slice body,
+                     const struct quo_answer_facts *facts, struct quo_answer *ret);
+
+/* Makes the answer to OPTIONS. */
+void quo_answer_options(uint32_t allowed, const struct quo_answer_facts *facts,
+                        struct quo_answer *ret);
+
+#endif

@@ -1,0 +1,244 @@
+#include "proxy/http/ask.h"
+
+#include <inttypes.h>
+
+#include "proxy/http/percent.h"
+#include "proxy/http/sf.h"
+
+#define KNOWN_PARAMETERS "level, r, w, dw, timeout"
+#define VALUE_MAX 32u /* bytes of a parameter's value: all that mean something are shorter */
+
+enum member { MEMBER_LEVEL, MEMBER_R, MEMBER_W, MEMBER_DW, MEMBER_TIMEOUT, MEMBER_COUNT };
+
+static const char *const member_names[MEMBER_COUNT] = {"level", "r", "w", "dw", "timeout"};
+
+static bool find_member(struct quo_slice name, enum member *ret)
+{
+    for (int i = 0; i < MEMBER_COUNT; i++) {
+        if (quo_slice_equal(name, quo_slice_of(member_names[i]))) {
+            *ret = (enum member)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Decimal digits only, no sign, at most nine of them. */
+static bool parse_decimal(struct quo_slice text, uint32_t *ret)
+{
+    uint32_t value = 0;
+
+    if (text.len == 0 || text.len > 9)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        value = value * 10 + (uint32_t)(text.data[i] - '0');
+    }
+    *ret = value;
+    return true;
+}
+
+static bool set_level(struct quo_slice name, struct quo_ask *ask, struct quo_problem *problem)
+{
+    char quoted[QUO_PROBLEM_QUOTE_MAX];
+
+    if (quo_level_parse(name, &ask->level)) {
+        ask->has_level = true;
+        return true;
+    }
+    quo_problem_set(problem, QUO_PROBLEM_BAD_CONSISTENCY,
+                    "There is no level %s; the levels are eventual, quorum, strong and all.",
+                    quo_problem_quote(name, quoted));
+    return false;
+}
+
+static bool set_timeout(uint64_t ms, struct quo_ask *ask, struct quo_problem *problem)
+{
+    if (ms >= QUO_TIMEOUT_MIN_MS && ms <= QUO_TIMEOUT_MAX_MS) {
+        ask->timeout_ms = (uint32_t)ms;
+        return true;
+    }
+    quo_problem_set(problem, QUO_PROBLEM_BAD_CONSISTENCY,
+                    "A timeout of %" PRIu64 " ms is not allowed; it must be from %u to %u ms.", ms,
+                    QUO_TIMEOUT_MIN_MS, QUO_TIMEOUT_MAX_MS);
+    return false;
+}
+
+static void set_count(enum member member, uint32_t count, struct quo_ask *ask)
+{
+    if (member == MEMBER_R)
+        ask->r = (int32_t)count;
+    else if (member == MEMBER_W)
+        ask->w = (int32_t)count;
+    else
+        ask->dw = (int32_t)count;
+}
+
+/* "250ms", "2s" or "250". */
+static bool parse_duration(struct quo_slice text, uint64_t *ret_ms)
+{
+    uint32_t number, scale = 1;
+
+    if (text.len > 2 && memcmp(text.data + text.len - 2, "ms", 2) == 0) {
+        text.len -= 2;
+    } else if (text.len > 1 && text.data[text.len - 1] == 's') {
+        text.len -= 1;
+        scale = 1000;
+    }
+    if (!parse_decimal(text, &number))
+        return false;
+    *ret_ms = (uint64_t)number * scale;
+    return true;
+}
+
+static bool bad_value(struct quo_problem *problem, enum member member, struct quo_slice value,
+                      const char *wanted)
+{
+    char quoted[QUO_PROBLEM_QUOTE_MAX];
+
+    quo_problem_set(problem, QUO_PROBLEM_BAD_QUERY, "%s=%s is not valid: %s.", member_names[member],
+                    quo_problem_quote(value, quoted), wanted);
+    return false;
+}
+
+static bool set_query_member(enum member member, struct quo_slice value, struct quo_ask *ask,
+                             struct quo_problem *problem)
+{
+    uint32_t count;
+    uint64_t ms;
+
+    if (member == MEMBER_LEVEL)
+        return set_level(value, ask, problem);
+    if (member == MEMBER_TIMEOUT) {
+        if (!parse_duration(value, &ms))
+            return bad_value(problem, member, value,
+                             "a duration like 250ms, 2s or 250 (milliseconds) was expected");
+        return set_timeout(ms, ask, problem);
+    }
+    if (!parse_decimal(value, &count))
+        return bad_value(problem, member, value, "a decimal number of replicas was expected");
+    set_count(member, count, ask);
+    return true;
+}
+
+/* One name=value of the query string. */
+static bool parse_pair(struct quo_slice pair, unsigned *seen, struct quo_ask *ask,
+                       struct quo_problem *problem)
+{
+    const uint8_t *equals = memchr(pair.data, '=', pair.len);
+    size_t name_len = equals != NULL ? (size_t)(equals - pair.data) : pair.len;
+    struct quo_slice name = quo_slice(pair.data, name_len);
+    struct quo_slice raw = quo_slice(pair.data + name_len, pair.len - name_len);
+    uint8_t decoded[VALUE_MAX];
+    char quoted[QUO_PROBLEM_QUOTE_MAX];
+    enum member member;
+    size_t len, at;
+
+    if (!find_member(name, &member)) {
+        quo_problem_set(problem, QUO_PROBLEM_BAD_QUERY,
+                        "There is no query parameter %s; there are " KNOWN_PARAMETERS ".",
+                        quo_problem_quote(name, quoted));
+        return false;
+    }
+    if (*seen & 1u << member) {
+        quo_problem_set(problem, QUO_PROBLEM_BAD_QUERY, "The query parameter %s is given twice.",
+                        member_names[member]);
+        return false;
+    }
+    *seen |= 1u << member;
+    if (raw.len > 0) /* the '=' */
+        raw = quo_slice(raw.data + 1, raw.len - 1);
+    if (quo_percent_decode(raw, decoded, sizeof decoded, &len, &at) != QUO_OK)
+        return bad_value(problem, member, raw, "it is too long or has a broken percent-escape");
+    return set_query_member(member, quo_slice(decoded, len), ask, problem);
+}
+
+bool quo_ask_parse_query(struct quo_slice query, struct quo_ask *ret, struct quo_problem *problem)
+{
+    struct quo_ask ask = QUO_ASK_NOTHING;
+    unsigned seen = 0;
+
+    while (query.len > 0) {
+        const uint8_t *amp = memchr(query.data, '&', query.len);
+        size_t len = amp != NULL ? (size_t)(amp - query.data) : query.len;
+
+        if (len > 0 && !parse_pair(quo_slice(query.data, len), &seen, &ask, problem))
+            return false;
+        len += amp != NULL;
+        query = quo_slice(query.data + len, query.len - len);
+    }
+    *ret = ask;
+    return true;
+}
+
+static bool set_header_member(const struct quo_sf_parameter *parameter, unsigned *seen,
+                              struct quo_ask *ask, struct quo_problem *problem)
+{
+    char quoted[QUO_PROBLEM_QUOTE_MAX];
+    enum member member;
+
+    quo_problem_quote(parameter->key, quoted);
+    if (!find_member(parameter->key, &member) || member == MEMBER_LEVEL) {
+        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
+                        "Consistency has no parameter %s; there are r, w, dw, timeout.", quoted);
+        return false;
+    }
+    if (*seen & 1u << member) {
+        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
+                        "The parameter %s of Consistency is given twice.", quoted);
+        return false;
+    }
+    *seen |= 1u << member;
+    if (parameter->value.type != QUO_SF_INTEGER || parameter->value.integer < 0 ||
+        parameter->value.integer > 999999999) {
+        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
+                        "The parameter %s of Consistency must be a whole number%s.", quoted,
+                        member == MEMBER_TIMEOUT ? " of milliseconds" : " of replicas");
+        return false;
+    }
+    if (member == MEMBER_TIMEOUT)
+        return set_timeout((uint64_t)parameter->value.integer, ask, problem);
+    set_count(member, (uint32_t)parameter->value.integer, ask);
+    return true;
+}
+
+bool quo_ask_parse_header(struct quo_slice field, struct quo_ask *ret, struct quo_problem *problem)
+{
+    struct quo_ask ask = QUO_ASK_NOTHING;
+    struct quo_sf_item item;
+    const char *why = NULL;
+    unsigned seen = 0;
+    size_t at = 0;
+
+    if (!quo_sf_parse_item(field, &item, &at, &why)) {
+        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER, "Consistency: %s at offset %zu.", why, at);
+        return false;
+    }
+    if (item.value.type != QUO_SF_TOKEN) {
+        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
+                        "Consistency must begin with a level, as in strong;timeout=250.");
+        return false;
+    }
+    if (!set_level(item.value.text, &ask, problem))
+        return false;
+    for (size_t i = 0; i < item.count; i++) {
+        if (!set_header_member(&item.parameters[i], &seen, &ask, problem))
+            return false;
+    }
+    *ret = ask;
+    return true;
+}
+
+bool quo_ask_is_nothing(const struct quo_ask *ask)
+{
+    struct quo_ask nothing = QUO_ASK_NOTHING;
+
+    return quo_ask_equal(ask, &nothing);
+}
+
+bool quo_ask_equal(const struct quo_ask *a, const struct quo_ask *b)
+{
+    return a->has_level == b->has_level && (!a->has_level || a->level == b->level) &&
+           a->r == b->r && a->w == b->w && a->dw == b->dw && a->timeout_ms == b->timeout_ms;
+}

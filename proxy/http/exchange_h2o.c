@@ -1,0 +1,325 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/http/server_h2o.h"
+#include "quorate/log.h"
+
+h2o_generator_t quo_exchange_generator = {NULL, NULL};
+
+/* In the request's pool: knows when the request goes. */
+struct anchor {
+    struct quo_exchange *exchange;
+};
+
+void quo_exchange_make_id(struct quo_http *http, char out[QUO_REQUEST_ID_MAX + 1])
+{
+    snprintf(out, QUO_REQUEST_ID_MAX + 1, "%016" PRIx64, http->id_base + http->id_next++);
+}
+
+static void free_exchange(struct quo_exchange *exchange)
+{
+    h2o_mem_free_recycle(&exchange->http->exchanges, exchange);
+}
+
+static void on_request_gone(void *data)
+{
+    struct quo_exchange *exchange = ((struct anchor *)data)->exchange;
+    struct quo_connection *connection = exchange->connection;
+    struct quo_http *http = exchange->http;
+    uint64_t now_us = quo_mono_us(http->env);
+
+    exchange->request = NULL;
+    connection->open--;
+    connection->armed = NULL;
+    connection->quiet_since = now_us;
+    connection->partial_since = 0;
+    if (!exchange->pending) {
+        if (h2o_linklist_is_linked(&exchange->link))
+            h2o_linklist_unlink(&exchange->link);
+        free_exchange(exchange);
+        return;
+    }
+    quo_count(&http->stats.cancelled, 1);
+    if (connection->guard != NULL && !connection->cut) {
+        enum quo_flood flood = quo_guard_cancelled(connection->guard, now_us);
+
+        if (flood != QUO_FLOOD_NONE)
+            quo_connection_flooded(connection, flood);
+    }
+}
+
+void quo_exchange_disown(struct quo_exchange *exchange)
+{
+    QUO_INVARIANT(exchange->pending && exchange->request == NULL);
+    h2o_linklist_unlink(&exchange->link);
+    quo_service_abandon(exchange->http->options.service, exchange->ticket);
+    free_exchange(exchange);
+}
+
+static struct quo_exchange *new_exchange(struct quo_http *http, h2o_req_t *request)
+{
+    struct quo_exchange *exchange = h2o_mem_alloc_recycle(&http->exchanges, sizeof *exchange);
+    struct anchor *anchor = h2o_mem_alloc_shared(&request->pool, sizeof *anchor, on_request_gone);
+
+    memset(exchange, 0, offsetof(struct quo_exchange, request_id));
+    exchange->http = http;
+    exchange->connection = quo_connection_of(request);
+    exchange->connection->open++;
+    exchange->request = request;
+    exchange->started_us = quo_mono_us(http->env);
+    anchor->exchange = exchange;
+    return exchange;
+}
+
+/* Copies one answer into the request and hands it to the library. */
+static void send_answer(h2o_req_t *request, const struct quo_answer *answer, bool with_body)
+{
+    h2o_iovec_t body = {NULL, 0};
+
+    request->res.status = answer->status;
+    request->res.reason = quo_http_reason(answer->status);
+    request->res.content_length = answer->has_length ? answer->body.len : SIZE_MAX;
+    for (size_t i = 0; i < answer->header_count; i++) {
+        const struct quo_http_header *header = &answer->headers[i];
+        h2o_iovec_t value =
+            h2o_strdup(&request->pool, (const char *)header->value.data, header->value.len);
+
+        h2o_add_header_by_str(&request->pool, &request->res.headers,
+                              (const char *)header->name.data, header->name.len, 1, NULL,
+                              value.base, value.len);
+    }
+    h2o_start_response(request, &quo_exchange_generator);
+    if (with_body && answer->body.len > 0) {
+        body.base = h2o_mem_alloc_pool(&request->pool, answer->body.len);
+        body.len = answer->body.len;
+        memcpy(body.base, answer->body.data, body.len);
+    }
+    h2o_send(request, &body, body.len > 0 ? 1 : 0, H2O_SEND_STATE_FINAL);
+}
+
+static void log_access(const struct quo_exchange *exchange, const struct quo_answer *answer)
+{
+    h2o_req_t *request = exchange->request;
+    char path[256], method[32];
+
+    quo_log(QUO_LOG_INFO, "http.access",
+            "request_id=%s method=%s path=%s status=%d bytes=%zu us=%" PRIu64, exchange->request_id,
+            quo_log_quote(quo_slice(request->input.method.base, request->input.method.len), method,
+                          sizeof method),
+            quo_log_quote(quo_slice(request->input.path.base, request->input.path.len), path,
+                          sizeof path),
+            answer->status, answer->body.len, exchange->answered_us - exchange->started_us);
+}
+
+/* Sends http->answer. Requires that the request exists and nothing is pending. */
+static void respond(struct quo_exchange *exchange)
+{
+    struct quo_http *http = exchange->http;
+    h2o_req_t *request = exchange->request;
+
+    exchange->answered_us = quo_mono_us(http->env);
+    h2o_linklist_insert(&http->unsent, &exchange->link);
+    quo_count(&http->stats.responses[http->answer.status], 1);
+    if (http->draining && request->version < 0x200)
+        request->http1_is_persistent = 0;
+    if (http->options.access_log)
+        log_access(exchange, &http->answer);
+    send_answer(request, &http->answer, exchange->operation.method != QUO_METHOD_HEAD);
+}
+
+static struct quo_answer_facts facts_of(const struct quo_exchange *exchange)
+{
+    return (struct quo_answer_facts){
+        .request_id = exchange->request_id,
+        .total_us = quo_mono_us(exchange->http->env) - exchange->started_us,
+    };
+}
+
+static void respond_problem(struct quo_exchange *exchange, const struct quo_problem *problem,
+                            uint32_t allowed)
+{
+    struct quo_answer_facts facts = facts_of(exchange);
+
+    quo_answer_problem(problem, allowed, &facts, &exchange->http->answer);
+    respond(exchange);
+}
+
+/* The service's answer. */
+static void on_answer(void *context, const struct quo_response *response)
+{
+    struct quo_exchange *exchange = context;
+    struct quo_http *http = exchange->http;
+    struct quo_answer_facts facts;
+
+    exchange->pending = false;
+    exchange->connection->operations--;
+    h2o_linklist_unlink(&exchange->link);
+    if (exchange->request == NULL) {
+        free_exchange(exchange);
+        return;
+    }
+    facts = facts_of(exchange);
+    quo_answer_data(&exchange->operation, response, http->options.map, &facts, &http->answer);
+    respond(exchange);
+}
+
+static struct quo_slice join(h2o_req_t *request, const struct quo_http_request *input,
+                             const char *name)
+{
+    size_t len = quo_request_join(input, name, NULL, 0);
+    char *out;
+
+    if (len == 0)
+        return quo_slice(NULL, 0);
+    out = h2o_mem_alloc_pool(&request->pool, len);
+    quo_request_join(input, name, out, len);
+    return quo_slice(out, len);
+}
+
+static enum quo_request_type request_type(enum quo_method method)
+{
+    return method == QUO_METHOD_PUT      ? QUO_REQUEST_PUT
+           : method == QUO_METHOD_DELETE ? QUO_REQUEST_DELETE
+                                         : QUO_REQUEST_GET;
+}
+
+static void refuse(struct quo_exchange *exchange, enum quo_status status)
+{
+    struct quo_http *http = exchange->http;
+    struct quo_problem problem;
+
+    exchange->pending = false;
+    exchange->connection->operations--;
+    h2o_linklist_unlink(&exchange->link);
+    quo_count(&http->stats.refused_service, 1);
+    quo_problem_set(&problem, QUO_PROBLEM_OVERLOADED, "The proxy cannot take the operation: %s.",
+                    quo_status_text(status));
+    respond_problem(exchange, &problem, 0);
+}
+
+static void submit(struct quo_exchange *exchange, const struct quo_wish *wish)
+{
+    struct quo_http *http = exchange->http;
+    h2o_req_t *request = exchange->request;
+    bool is_put = wish->method == QUO_METHOD_PUT;
+    struct quo_request operation = {
+        .type = request_type(wish->method),
+        .ns = wish->ns,
+        .key = quo_slice(wish->key, wish->key_len),
+        .content_type = is_put ? wish->content_type : quo_slice(NULL, 0),
+        .value = is_put ? quo_slice(request->entity.base, request->entity.len) : quo_slice(NULL, 0),
+        .consistency = wish->consistency,
+    };
+    quo_ticket ticket = 0;
+    enum quo_status status;
+
+    exchange->pending = true;
+    exchange->connection->operations++;
+    h2o_linklist_insert(&exchange->connection->pending, &exchange->link);
+    status = quo_service_submit(http->options.service, &operation, on_answer, exchange, &ticket);
+    if (status != QUO_OK) {
+        refuse(exchange, status);
+    } else if (ticket != 0) {
+        exchange->ticket = ticket;
+        quo_connection_arm(exchange->connection, request);
+    }
+}
+
+static void begin_operation(struct quo_exchange *exchange, const struct quo_http_request *input,
+                            const struct quo_wish *wish)
+{
+    struct quo_http *http = exchange->http;
+    struct quo_problem problem;
+
+    if (exchange->connection->operations >= QUO_HTTP_CONN_OPS_MAX) {
+        quo_count(&http->stats.refused_in_flight, 1);
+        quo_problem_set(&problem, QUO_PROBLEM_TOO_MANY_IN_FLIGHT,
+                        "This connection has %u operations under way; at most %u are allowed.",
+                        exchange->connection->operations, QUO_HTTP_CONN_OPS_MAX);
+        respond_problem(exchange, &problem, 0);
+        return;
+    }
+    exchange->operation.consistency = wish->consistency;
+    if (wish->method == QUO_METHOD_GET || wish->method == QUO_METHOD_HEAD) {
+        exchange->operation.if_match = join(exchange->request, input, "if-match");
+        exchange->operation.if_none_match = join(exchange->request, input, "if-none-match");
+    }
+    submit(exchange, wish);
+}
+
+static void choose_id(struct quo_exchange *exchange, const struct quo_http_request *input)
+{
+    const struct quo_http_header *header = quo_request_header(input, "request-id");
+
+    if (header == NULL || !quo_request_id_usable(header->value)) {
+        quo_exchange_make_id(exchange->http, exchange->request_id);
+        return;
+    }
+    memcpy(exchange->request_id, header->value.data, header->value.len);
+    exchange->request_id[header->value.len] = 0;
+}
+
+static struct quo_http_request describe(struct quo_http *http, const h2o_req_t *request)
+{
+    struct quo_http_request ret = {
+        .method = quo_slice(request->input.method.base, request->input.method.len),
+        .target = quo_slice(request->input.path.base, request->input.path.len),
+        .headers = http->headers,
+        .header_count = QUO_MIN(request->headers.size, QUO_HTTP_HEADER_COUNT_MAX),
+        .body_len = request->entity.len,
+    };
+
+    for (size_t i = 0; i < ret.header_count; i++) {
+        const h2o_header_t *header = &request->headers.entries[i];
+
+        http->headers[i].name = quo_slice(header->name->base, header->name->len);
+        http->headers[i].value = quo_slice(header->value.base, header->value.len);
+    }
+    return ret;
+}
+
+static bool read_request(const struct quo_http_request *input, size_t header_count,
+                         struct quo_http *http, struct quo_problem *problem)
+{
+    if (header_count <= QUO_HTTP_HEADER_COUNT_MAX)
+        return quo_request_parse(input, http->options.map, &http->wish, problem);
+    http->wish.method = QUO_METHOD_OTHER;
+    quo_problem_set(problem, QUO_PROBLEM_HEADERS_TOO_LARGE,
+                    "The request has %zu header fields; at most %u are allowed.", header_count,
+                    QUO_HTTP_HEADER_COUNT_MAX);
+    return false;
+}
+
+int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request)
+{
+    struct quo_http *http = ((struct quo_http_handler *)(void *)handler)->http;
+    struct quo_exchange *exchange = new_exchange(http, request);
+    struct quo_http_request input = describe(http, request);
+    const struct quo_wish *wish = &http->wish;
+    struct quo_answer_facts facts;
+    struct quo_problem problem;
+    bool understood;
+
+    choose_id(exchange, &input);
+    understood = read_request(&input, request->headers.size, http, &problem);
+    exchange->operation.method = wish->method;
+    if (!understood) {
+        respond_problem(exchange, &problem,
+                        problem.type == QUO_PROBLEM_METHOD_NOT_ALLOWED ? wish->allowed : 0);
+    } else if (wish->method == QUO_METHOD_OPTIONS) {
+        facts = facts_of(exchange);
+        quo_answer_options(wish->allowed, &facts, &http->answer);
+        respond(exchange);
+    } else if (wish->route == QUO_ROUTE_KEY) {
+        begin_operation(exchange, &input, wish);
+    } else {
+        struct quo_text text = {0};
+
+        facts = facts_of(exchange);
+        quo_pages_answer(http, wish, &facts, &text);
+        respond(exchange);
+        quo_text_free(&text);
+    }
+    return 0;
+}

@@ -1,0 +1,152 @@
+#include <stdio.h>
+
+#include "proxy/http/stats.h"
+
+static const char *const op_names[2] = {"read", "write"};
+
+/* Indexed by enum quo_verdict. */
+static const char *const verdict_names[7] = {NULL,          "found",   "absent", "written",
+                                             "unavailable", "timeout", "refused"};
+
+enum part { PART_SERVICE, PART_NET, PART_HTTP };
+
+/* Where in a part a counter is. */
+struct place {
+    enum part part;
+    size_t offset;
+};
+
+#define SERVICE(field) ((struct place){PART_SERVICE, offsetof(struct quo_service_stats, field)})
+#define HTTP(field) ((struct place){PART_HTTP, offsetof(struct quo_http_stats, field)})
+
+/* The counter `index` places after `place`, summed over the loops. */
+static uint64_t sum(const struct quo_http_sources *sources, struct place place, size_t index)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < sources->loops; i++) {
+        const void *const bases[] = {sources->at[i].service, sources->at[i].net,
+                                     sources->at[i].http};
+        const void *at = (const char *)bases[place.part] + place.offset;
+
+        total += quo_counted((const _Atomic uint64_t *)at + index);
+    }
+    return total;
+}
+
+static const struct {
+    struct place place;
+    const char *metric;
+    const char *help;
+} counters[] = {
+#define QUO_SERVICE_COUNTER(field, metric, help)                                                   \
+    {{PART_SERVICE, offsetof(struct quo_service_stats, field)}, metric, help},
+#define QUO_NET_COUNTER(field, metric, help)                                                       \
+    {{PART_NET, offsetof(struct quo_net_stats, field)}, metric, help},
+#define QUO_HTTP_COUNTER(field, metric, help)                                                      \
+    {{PART_HTTP, offsetof(struct quo_http_stats, field)}, metric, help},
+#include "proxy/http/counters.def"
+#undef QUO_SERVICE_COUNTER
+#undef QUO_NET_COUNTER
+#undef QUO_HTTP_COUNTER
+};
+
+static void add_counters(const struct quo_http_sources *sources, struct quo_text *text)
+{
+    for (size_t i = 0; i < QUO_COUNT(counters); i++) {
+        quo_metric_head(text, counters[i].metric, "counter", counters[i].help);
+        quo_metric_value(text, counters[i].metric, "", sum(sources, counters[i].place, 0));
+    }
+}
+
+static void add_durations(const struct quo_http_sources *sources, struct quo_text *text)
+{
+    const char *name = "quo_request_duration_seconds";
+    const struct quo_histogram *histograms[QUO_LOOPS_MAX];
+    char labels[64];
+
+    quo_metric_head(text, name, "histogram", "Time from submission to answer of data operations.");
+    for (int op = 0; op < 2; op++) {
+        for (int level = QUO_LEVEL_EVENTUAL; level <= QUO_LEVEL_ALL; level++) {
+            for (uint32_t i = 0; i < sources->loops; i++)
+                histograms[i] = &sources->at[i].service->latency[op][level];
+            snprintf(labels, sizeof labels, "op=\"%s\",level=\"%s\"", op_names[op],
+                     quo_level_name((enum quo_level)level));
+            quo_metric_histogram(text, name, labels, histograms, sources->loops);
+        }
+    }
+}
+
+static void add_verdicts(const struct quo_http_sources *sources, struct quo_text *text)
+{
+    const char *name = "quo_requests_total";
+    char labels[96];
+
+    quo_metric_head(text, name, "counter", "Data operations by how they ended.");
+    for (int op = 0; op < 2; op++) {
+        for (int level = QUO_LEVEL_EVENTUAL; level <= QUO_LEVEL_ALL; level++) {
+            for (int verdict = QUO_VERDICT_FOUND; verdict <= QUO_VERDICT_REFUSED; verdict++) {
+                uint64_t count = sum(sources, SERVICE(verdicts[op][level]), (size_t)verdict);
+
+                if (count == 0 && (verdict == QUO_VERDICT_WRITTEN) != (op == 1) &&
+                    verdict <= QUO_VERDICT_WRITTEN)
+                    continue; /* a read never ends as written, a write never as found */
+                snprintf(labels, sizeof labels, "op=\"%s\",level=\"%s\",verdict=\"%s\"",
+                         op_names[op], quo_level_name((enum quo_level)level),
+                         verdict_names[verdict]);
+                quo_metric_value(text, name, labels, count);
+            }
+        }
+    }
+}
+
+static void add_responses(const struct quo_http_sources *sources, struct quo_text *text)
+{
+    const char *name = "quo_http_responses_total";
+    char labels[32];
+
+    quo_metric_head(text, name, "counter", "Responses by status code.");
+    for (int status = 100; status < 600; status++) {
+        uint64_t count = sum(sources, HTTP(responses), (size_t)status);
+
+        if (count == 0)
+            continue;
+        snprintf(labels, sizeof labels, "code=\"%d\"", status);
+        quo_metric_value(text, name, labels, count);
+    }
+}
+
+static void add_floods(const struct quo_http_sources *sources, struct quo_text *text)
+{
+    const char *name = "quo_http_floods_total";
+    char labels[32];
+
+    quo_metric_head(text, name, "counter", "HTTP/2 connections closed for a flood of frames.");
+    for (int flood = QUO_FLOOD_NONE + 1; flood < QUO_FLOOD_COUNT; flood++) {
+        snprintf(labels, sizeof labels, "kind=\"%s\"", quo_flood_name((enum quo_flood)flood));
+        quo_metric_value(text, name, labels, sum(sources, HTTP(floods), (size_t)flood));
+    }
+}
+
+static void add_connections(const struct quo_http_sources *sources, struct quo_text *text)
+{
+    const char *name = "quo_http_connections";
+    uint64_t closed = sum(sources, HTTP(closed), 0);
+
+    /* `accepted` is read last, so that the difference is never below zero. */
+    quo_metric_head(text, name, "gauge", "Connections that are open.");
+    quo_metric_value(text, name, "", sum(sources, HTTP(accepted), 0) - closed);
+}
+
+void quo_http_exposition(const struct quo_http_sources *sources, struct quo_text *text)
+{
+    quo_metric_head(text, "quo_build_info", "gauge", "Always 1; the label is the release.");
+    quo_metric_value(text, "quo_build_info", "release=\"" QUO_RELEASE "\"", 1);
+    add_durations(sources, text);
+    add_verdicts(sources, text);
+    add_counters(sources, text);
+    add_connections(sources, text);
+    add_responses(sources, text);
+    add_floods(sources, text);
+    quo_metric_process(text);
+}

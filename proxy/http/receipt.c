@@ -1,0 +1,88 @@
+#include "proxy/http/receipt.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "proxy/http/sf.h"
+
+static bool reached(const struct quo_response *response)
+{
+    return response->verdict == QUO_VERDICT_FOUND || response->verdict == QUO_VERDICT_ABSENT ||
+           response->verdict == QUO_VERDICT_WRITTEN;
+}
+
+static void put_levels(struct quo_sf_writer *w, const struct quo_response *response,
+                       const struct quo_consistency *asked)
+{
+    if (reached(response))
+        quo_sf_token(w, "level", quo_level_name(response->receipt.level));
+    quo_sf_token(w, "asked", quo_level_name(asked->level));
+    quo_sf_integer(w, "n", response->receipt.n != 0 ? response->receipt.n : asked->n);
+}
+
+static void put_counts(struct quo_sf_writer *w, const struct quo_receipt *receipt,
+                       const struct quo_consistency *asked, bool is_write)
+{
+    if (is_write) {
+        quo_sf_integer(w, "w", asked->w);
+        quo_sf_integer(w, "dw", asked->dw);
+    } else {
+        quo_sf_integer(w, "r", asked->r);
+    }
+    quo_sf_integer(w, "replies", receipt->replies);
+    quo_sf_integer(w, "acks", receipt->acks);
+    quo_sf_integer(w, "disk", receipt->disk);
+    quo_sf_integer(w, "rtt", receipt->round_trips);
+    if (receipt->hedges > 0)
+        quo_sf_integer(w, "hedges", receipt->hedges);
+}
+
+static void put_version(struct quo_sf_writer *w, const struct quo_receipt *receipt)
+{
+    char text[QUO_VERSION_TEXT + 1];
+
+    if (quo_version_is_none(receipt->version))
+        return;
+    quo_version_format(receipt->version, text);
+    quo_sf_string(w, "version", quo_slice(text, QUO_VERSION_TEXT));
+    quo_sf_boolean(w, "stable", receipt->stable);
+}
+
+static void put_replicas(struct quo_sf_writer *w, const struct quo_receipt *receipt,
+                         const struct quo_map *map)
+{
+    size_t count = QUO_MIN(receipt->replies, QUO_REPLICAS_MAX);
+    char id[17];
+
+    quo_sf_list_begin(w, "replicas");
+    for (size_t i = 0; i < count; i++) {
+        int node = quo_map_node(map, receipt->answered[i]);
+
+        if (node >= 0) {
+            quo_sf_list_string(w, quo_slice_of(map->nodes[node].name));
+        } else {
+            snprintf(id, sizeof id, "%016" PRIx64, receipt->answered[i]);
+            quo_sf_list_string(w, quo_slice(id, 16));
+        }
+    }
+    quo_sf_list_end(w);
+}
+
+size_t quo_receipt_format(const struct quo_response *response, const struct quo_consistency *asked,
+                          bool is_write, const struct quo_map *map, char out[QUO_RECEIPT_MAX])
+{
+    const struct quo_receipt *receipt = &response->receipt;
+    struct quo_sf_writer w;
+
+    quo_sf_begin(&w, out, QUO_RECEIPT_MAX);
+    put_levels(&w, response, asked);
+    put_counts(&w, receipt, asked, is_write);
+    put_version(&w, receipt);
+    if (!is_write)
+        quo_sf_boolean(&w, "repaired", receipt->repaired);
+    if (receipt->epoch != 0)
+        quo_sf_integer(&w, "epoch", receipt->epoch);
+    put_replicas(&w, receipt, map);
+    QUO_INVARIANT(!w.overflow);
+    return w.len;
+}

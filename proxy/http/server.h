@@ -1,0 +1,44 @@
+/* One loop's HTTP server: HTTP/1.1, and HTTP/2 over cleartext with prior knowledge.
+ *
+ * Threads: everything in the loop's thread, except quo_http_stats and quo_http_listen.
+ */
+#ifndef QUORATE_HTTP_SERVER_H
+#define QUORATE_HTTP_SERVER_H
+
+#include "proxy/http/stats.h"
+#include "quorate/loop.h"
+
+struct quo_http;
+
+struct quo_http_options {
+    struct quo_loop *loop;
+    struct quo_service *service;
+    const struct quo_map *map;              /* borrowed for the life of the server */
+    const struct quo_http_sources *sources; /* likewise; for /metrics */
+    int listener;                           /* a listening socket; the server owns it */
+    uint32_t connections_max;               /* above it no more are accepted */
+    uint32_t idle_timeout_ms;               /* without any request */
+    uint32_t request_timeout_ms;            /* for a request to arrive whole */
+    uint32_t write_timeout_ms;              /* for a response to be taken */
+    bool access_log;                        /* a line per response */
+};
+
+/* Starts to serve in the next turn. Returns NULL when out of memory. The server lives as long as
+ * the process: the library's contexts cannot be disposed of while connections exist. */
+struct quo_http *quo_http_new(const struct quo_http_options *options);
+
+const struct quo_http_stats *quo_http_stats(const struct quo_http *http);
+
+/* Stops accepting, closes idle connections, and lets the others end with their current requests. */
+void quo_http_drain(struct quo_http *http);
+/* Whether the last connection has ended. */
+bool quo_http_drained(const struct quo_http *http);
+
+/* Opens `count` sockets that share one address, so that the kernel spreads connections over loops.
+ * `port` 0: the kernel chooses, see *ret_port. Start-up only.
+ * Returns QUO_OK; QUO_UNAVAILABLE with a sentence in `why` when the address cannot be had, also
+ * when another process listens there in the same shared manner. */
+enum quo_status quo_http_listen(const char *host, uint16_t port, uint32_t count, int *ret_sockets,
+                                uint16_t *ret_port, char *why, size_t why_size);
+
+#endif

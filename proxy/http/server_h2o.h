@@ -1,0 +1,126 @@
+/* What the files of the HTTP adapter share. Included by *_h2o.c only.
+ *
+ * Life of a request: the library owns h2o_req_t and may free it at any time; a quo_exchange stands
+ * for it on our side. A chunk in the request's pool tells the exchange when the request is gone,
+ * and the service tells it when the operation has ended; the exchange goes after both.
+ */
+#ifndef QUORATE_HTTP_SERVER_H2O_H
+#define QUORATE_HTTP_SERVER_H2O_H
+
+#include <h2o.h>
+
+#include "proxy/http/answer.h"
+#include "proxy/http/server.h"
+
+struct quo_exchange;
+
+enum quo_http_version { QUO_HTTP_UNKNOWN = 0, QUO_HTTP_1 = 1, QUO_HTTP_2 = 2 };
+
+struct quo_connection {
+    struct quo_http *http;
+    h2o_linklist_t link;  /* in http->connections */
+    h2o_socket_t *socket; /* until it is closed, when we go as well */
+    bool *ret_closed;     /* told when we go; may be NULL */
+    enum quo_http_version version;
+    bool cut;               /* the socket was shut down: the end is near */
+    uint32_t open;          /* exchanges whose request still exists */
+    uint32_t operations;    /* exchanges whose operation has not ended */
+    h2o_linklist_t pending; /* those exchanges */
+    uint64_t quiet_since;   /* mono us: opened, or the last request ended */
+    uint64_t partial_since; /* part of a request was first seen waiting; 0: none is */
+
+    /* HTTP/1 */
+    h2o_req_t *armed; /* the request during which we read on, to see the client go */
+
+    /* HTTP/2 */
+    struct quo_guard *guard;
+    h2o_socket_cb library_read;
+    size_t bytes_written; /* at the last read */
+};
+
+struct quo_exchange {
+    struct quo_http *http;
+    struct quo_connection *connection; /* valid while `request` or `pending` */
+    h2o_req_t *request;                /* NULL once it is gone */
+    h2o_linklist_t link;               /* in connection->pending or http->unsent */
+    bool pending;                      /* the service has the operation */
+    quo_ticket ticket;
+    uint64_t started_us;
+    uint64_t answered_us;
+    struct quo_operation operation; /* slices in the request's pool */
+    char request_id[QUO_REQUEST_ID_MAX + 1];
+};
+
+struct quo_http {
+    struct quo_http_options options;
+    struct quo_env *env;
+    h2o_globalconf_t config;
+    h2o_context_t context;
+    h2o_accept_ctx_t accept;
+    h2o_socket_t *listener;
+    bool accepting;
+    bool draining;
+    struct quo_timed sweep;
+    uint64_t next_sweep_us;
+
+    uint32_t connection_count;
+    h2o_linklist_t connections;
+    h2o_linklist_t unsent; /* exchanges answered and not yet taken by the client, oldest first */
+    h2o_mem_recycle_t exchanges;
+    uint64_t id_base; /* random; request ids count from it */
+    uint64_t id_next;
+    struct quo_http_stats stats;
+
+    /* Scratch of the request that is being read or answered. */
+    struct quo_http_header headers[QUO_HTTP_HEADER_COUNT_MAX];
+    struct quo_wish wish;
+    struct quo_answer answer;
+};
+
+/* connection_h2o.c */
+
+/* Takes over an accepted socket. */
+void quo_connection_open(struct quo_http *http, h2o_socket_t *socket);
+struct quo_connection *quo_connection_of(h2o_req_t *request);
+/* Ends a connection without regard to what it does; it is freed in a later turn. */
+void quo_connection_cut(struct quo_connection *connection);
+/* Ends it for a flood: counted and logged. */
+void quo_connection_flooded(struct quo_connection *connection, enum quo_flood flood);
+/* Goes on reading while an HTTP/1 request waits, which saves two system calls. */
+void quo_connection_arm(struct quo_connection *connection, h2o_req_t *request);
+/* Called each second. Returns the bytes that unfinished requests hold. */
+uint64_t quo_connection_sweep(struct quo_connection *connection, uint64_t now_us);
+
+/* exchange_h2o.c */
+
+/* The handler of every request. */
+int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request);
+/* The connection of a pending exchange has closed. */
+void quo_exchange_disown(struct quo_exchange *exchange);
+/* Writes a new request id. */
+void quo_exchange_make_id(struct quo_http *http, char out[QUO_REQUEST_ID_MAX + 1]);
+/* The generator that marks a response as ours. */
+extern h2o_generator_t quo_exchange_generator;
+
+/* pages_h2o.c */
+
+/* Answers everything that is not data, into http->answer. */
+void quo_pages_answer(struct quo_http *http, const struct quo_wish *wish,
+                      const struct quo_answer_facts *facts, struct quo_text *text);
+
+/* own_errors_h2o.c */
+
+/* Makes problem documents of the errors that the library answers by itself. */
+void quo_own_errors_register(struct quo_http *http, h2o_pathconf_t *path);
+
+/* server_h2o.c */
+
+/* A connection has gone: there may be room for another. */
+void quo_http_resume_accepting(struct quo_http *http);
+
+struct quo_http_handler {
+    h2o_handler_t super;
+    struct quo_http *http;
+};
+
+#endif

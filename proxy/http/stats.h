@@ -1,0 +1,36 @@
+/* What one loop's HTTP server counts. Written by its thread, read by any (relaxed).
+ */
+#ifndef QUORATE_HTTP_STATS_H
+#define QUORATE_HTTP_STATS_H
+
+#include "proxy/http/guard.h"
+#include "proxy/service/service.h"
+#include "quorate/metrics.h"
+#include "quorate/net.h"
+
+struct quo_http_stats {
+#define QUO_SERVICE_COUNTER(field, metric, help)
+#define QUO_NET_COUNTER(field, metric, help)
+#define QUO_HTTP_COUNTER(field, metric, help) _Atomic uint64_t field;
+#include "proxy/http/counters.def"
+#undef QUO_SERVICE_COUNTER
+#undef QUO_NET_COUNTER
+#undef QUO_HTTP_COUNTER
+    _Atomic uint64_t responses[600];          /* by status */
+    _Atomic uint64_t floods[QUO_FLOOD_COUNT]; /* connections closed for each */
+};
+
+/* Where the numbers of every loop are. Filled before any loop serves, then only read. */
+struct quo_http_sources {
+    uint32_t loops;
+    struct {
+        const struct quo_service_stats *service;
+        const struct quo_net_stats *net;
+        const struct quo_http_stats *http;
+    } at[QUO_LOOPS_MAX];
+};
+
+/* Writes everything of /metrics: sums over all loops. Any thread. */
+void quo_http_exposition(const struct quo_http_sources *sources, struct quo_text *text);
+
+#endif
