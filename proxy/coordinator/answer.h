@@ -31,16 +31,16 @@ enum quo_verdict {
 struct quo_receipt {
     enum quo_level level; /* reached */
     uint8_t n;
-    uint8_t replies;      /* replicas that answered in the phase that decided */
-    uint8_t acks;         /* replicas known to hold the version (or something newer) */
-    uint8_t disk;         /* of them, on disk */
-    uint8_t need;         /* what was needed of them; with `replies`/`acks` what a failure lacked */
-    uint8_t round_trips;  /* phases that the answer waited for, one after the other */
-    uint8_t hedges;       /* extra requests sent */
-    bool repaired;        /* a write-back was needed */
-    bool stable;          /* the version (or something newer) is on a write quorum */
+    uint8_t replies;     /* replicas that answered in the phase that decided */
+    uint8_t acks;        /* replicas known to hold the version (or something newer) */
+    uint8_t disk;        /* of them, on disk */
+    uint8_t need;        /* what was needed of them; with `replies`/`acks` what a failure lacked */
+    uint8_t round_trips; /* phases that the answer waited for, one after the other */
+    uint8_t hedges;      /* extra requests sent */
+    bool repaired;       /* a write-back was needed */
+    bool stable;         /* the version (or something newer) is on a write quorum */
     uint32_t epoch;
-    struct quo_version version; /* none when absent or failed before a version was chosen */
+    struct quo_version version;         /* none when absent or failed before a version was chosen */
     uint64_t answered[QUO_MEMBERS_MAX]; /* replica ids, `replies` of them */
 };
 

@@ -11,7 +11,7 @@
 struct quo_ask {
     bool has_level;
     enum quo_level level;
-    int32_t r, w, dw; /* -1: not said */
+    int32_t r, w, dw;    /* -1: not said */
     uint32_t timeout_ms; /* 0: not said */
 };
 
@@ -19,15 +19,16 @@ struct quo_ask {
 struct quo_consistency {
     enum quo_level level; /* what the answer will claim */
     bool strong;          /* runs the strong protocol */
-    uint8_t n, r, w, dw;  /* replies, acks and disk acks needed; of a write, r is what its query phase
-                             needs (0: it has none); of a read, w and dw what a write-back needs */
+    uint8_t n, r, w,
+        dw; /* replies, acks and disk acks needed; of a write, r is what its query phase
+               needs (0: it has none); of a read, w and dw what a write-back needs */
     uint32_t timeout_ms;
 };
 
 /* The arithmetic of levels and numbers, see api/PROTOCOLS.md "Levels".
  * Requires a namespace that passes quo_namespace_check and a level of enum quo_level.
- * Returns QUO_OK, or QUO_INVALID with a sentence that shows the numbers in `why` (cut to fit); *ret is
- * set only on success. */
+ * Returns QUO_OK, or QUO_INVALID with a sentence that shows the numbers in `why` (cut to fit); *ret
+ * is set only on success. */
 enum quo_status quo_consistency_resolve(const struct quo_namespace *ns, const struct quo_ask *ask,
                                         bool is_write, struct quo_consistency *ret, char *why,
                                         size_t why_size);

@@ -8,8 +8,8 @@
  *     └──────────────────────────────────────────────────────────────────────────┘ newer epoch
  *
  * SPREAD is no state of its own: the other replicas are asked within the query phase, since their
- * replies may agree and make the write-back unnecessary. Bytes that were left out of the newest reply
- * are fetched from a replica that holds them before anything is answered or written back.
+ * replies may agree and make the write-back unnecessary. Bytes that were left out of the newest
+ * reply are fetched from a replica that holds them before anything is answered or written back.
  *
  * Pure.
  */
@@ -47,8 +47,8 @@ struct quo_get {
     uint64_t fetch_until;
     quo_members unfetchable; /* members that failed to hand them out */
 
-    struct quo_tally held;      /* durable holders of the version, the write-back's acks among them */
-    quo_members written_back;   /* asked to store */
+    struct quo_tally held;    /* durable holders of the version, the write-back's acks among them */
+    quo_members written_back; /* asked to store */
 
     struct quo_outcome outcome;
 };

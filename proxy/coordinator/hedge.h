@@ -1,9 +1,9 @@
 /* When to ask one replica more than needed, and how often that is allowed.
  *
  * The delay is an estimate of the latency that few replies exceed: smoothed mean + 4 smoothed
- * deviations (Jacobson, "Congestion avoidance and control", 1988). The budget is a token bucket that
- * every read fills a little: a system that is slow everywhere must not be asked twice for everything
- * (Dean & Barroso, "The tail at scale", 2013).
+ * deviations (Jacobson, "Congestion avoidance and control", 1988). The budget is a token bucket
+ * that every read fills a little: a system that is slow everywhere must not be asked twice for
+ * everything (Dean & Barroso, "The tail at scale", 2013).
  *
  * Pure; one per loop.
  */

@@ -1,7 +1,8 @@
-/* The frozen plan of one operation: which replicas, in which epoch, what quorums, whom to ask first.
+/* The frozen plan of one operation: which replicas, in which epoch, what quorums, whom to ask
+ * first.
  *
- * Made once, when the operation starts; a newer epoch makes a new plan and starts again. An operation
- * never mixes answers of two plans.
+ * Made once, when the operation starts; a newer epoch makes a new plan and starts again. An
+ * operation never mixes answers of two plans.
  *
  * Pure.
  */
@@ -13,12 +14,13 @@
 struct quo_plan {
     struct quo_entry entry;
     enum quo_kind kind;
-    uint8_t n, rs, ws; /* of the namespace */
-    uint8_t count;     /* members: the distinct replicas of the entry's sets */
+    uint8_t n, rs, ws;   /* of the namespace */
+    uint8_t count;       /* members: the distinct replicas of the entry's sets */
     quo_members sets[2]; /* of the old replicas; of the next ones, empty unless JOINT */
     quo_members up;      /* members that could be reached when the plan was made */
     uint64_t replica[QUO_MEMBERS_MAX]; /* [count] */
     uint8_t order[QUO_MEMBERS_MAX];    /* [count] members in order of contact */
+    uint16_t peer[QUO_MEMBERS_MAX];    /* [count] what the driver's transport calls them */
 };
 
 /* What the driver knows of a member. */
@@ -32,12 +34,13 @@ struct quo_health {
 #define QUO_SLOW_MIN_US 1000u
 
 /* The members of an entry for a namespace: the first n of each of its sets. The order of contact is
- * that of the entry until quo_plan_order. */
+ * that of the entry until quo_plan_order; `peer` is the driver's to fill. */
 void quo_plan_init(struct quo_plan *plan, const struct quo_entry *entry,
                    const struct quo_namespace *ns);
 
 /* Sets `up` and the order of contact: reachable members first, of them the clearly slow ones last,
- * otherwise the entry's order, rotated by `rotation` so that load spreads. `health` is by member. */
+ * otherwise the entry's order, rotated by `rotation` so that load spreads. `health` is by member.
+ */
 void quo_plan_order(struct quo_plan *plan, const struct quo_health *health, uint32_t rotation);
 
 /* All members. */

@@ -3,9 +3,9 @@
  *   strong:    QUERY ──▶ TAG ──▶ STORE ──▶ answer
  *   eventual:            TAG ──▶ STORE ──▶ answer
  *
- * A version that may be on some replica is never given up for another one: it could take effect twice.
- * So STORE goes back to TAG only when every replica provably refused, and back to itself, with the same
- * version, under a newer epoch.
+ * A version that may be on some replica is never given up for another one: it could take effect
+ * twice. So STORE goes back to TAG only when every replica provably refused, and back to itself,
+ * with the same version, under a newer epoch.
  *
  * Pure.
  */
@@ -39,9 +39,9 @@ struct quo_put {
     struct quo_version tag;
     struct quo_tally acks;
     struct quo_tally disk;
-    quo_members sent;    /* STOREs of this round that left, as far as is known */
-    quo_members maybe;   /* of them, failed in a way that does not say what the replica did */
-    bool touched;        /* a STORE of an earlier round may have taken effect */
+    quo_members sent;  /* STOREs of this round that left, as far as is known */
+    quo_members maybe; /* of them, failed in a way that does not say what the replica did */
+    bool touched;      /* a STORE of an earlier round may have taken effect */
     uint64_t clock_ms[QUO_MEMBERS_MAX]; /* of those that answered SKEW */
     quo_members skewed;
 
@@ -51,8 +51,8 @@ struct quo_put {
 /* `plan` is copied. */
 void quo_put_init(struct quo_put *put, const struct quo_plan *plan,
                   const struct quo_put_options *options);
-/* Requires QUO_EVENT_START first and once; QUO_EVENT_TAGGED only after QUO_EFFECT_TAG. Stale, repeated
- * and unexpected replies change nothing. */
+/* Requires QUO_EVENT_START first and once; QUO_EVENT_TAGGED only after QUO_EFFECT_TAG. Stale,
+ * repeated and unexpected replies change nothing. */
 void quo_put_step(struct quo_put *put, const struct quo_event *event, struct quo_effects *effects);
 /* The next moment at which it wants a QUO_EVENT_TIMER. */
 uint64_t quo_put_deadline(const struct quo_put *put);

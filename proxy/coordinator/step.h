@@ -13,10 +13,10 @@
 enum quo_event_type {
     QUO_EVENT_START = 1, /* once, first */
     QUO_EVENT_REPLY,     /* `member` answered the request of `round`: `reply` */
-    QUO_EVENT_FAILED,    /* no reply of `member` will come in `round`; `sent`: it may have arrived */
-    QUO_EVENT_TIMER,     /* a deadline may have passed */
-    QUO_EVENT_HEDGE,     /* the budget allows the hedge that was asked for */
-    QUO_EVENT_TAGGED,    /* here is the version that was asked for: `tag` */
+    QUO_EVENT_FAILED, /* no reply of `member` will come in `round`; `sent`: it may have arrived */
+    QUO_EVENT_TIMER,  /* a deadline may have passed */
+    QUO_EVENT_HEDGE,  /* the budget allows the hedge that was asked for */
+    QUO_EVENT_TAGGED, /* here is the version that was asked for: `tag` */
 };
 
 struct quo_event {
@@ -32,10 +32,10 @@ struct quo_event {
 };
 
 enum quo_effect_type {
-    QUO_EFFECT_QUERY = 1,     /* QUERY to `member`, with `value_max` */
-    QUO_EFFECT_STORE,         /* STORE to `member`, with `flags` (enum quo_store_flag) */
-    QUO_EFFECT_KEEP,          /* the record in this reply is the newest: keep it instead of any other */
-    QUO_EFFECT_HEDGE,         /* take a hedge from the budget */
+    QUO_EFFECT_QUERY = 1, /* QUERY to `member`, with `value_max` */
+    QUO_EFFECT_STORE,     /* STORE to `member`, with `flags` (enum quo_store_flag) */
+    QUO_EFFECT_KEEP,      /* the record in this reply is the newest: keep it instead of any other */
+    QUO_EFFECT_HEDGE,     /* take a hedge from the budget */
     QUO_EFFECT_CORRECT_CLOCK, /* replicas whose clocks read `clock_ms` refused `version` as too far
                                  ahead */
     QUO_EFFECT_TAG,           /* make a version above `version` */

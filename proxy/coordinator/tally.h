@@ -1,8 +1,8 @@
 /* A vote among the replicas of one operation: won, lost or still open, in every set at once.
  *
- * Three-valued, so that an operation fails as soon as the replicas that remain cannot make its quorum.
- * A joint entry has two sets of replicas, and needs the quorum in both. Each replica has one vote; the
- * first that is counted stands, so that a repeated reply changes nothing.
+ * Three-valued, so that an operation fails as soon as the replicas that remain cannot make its
+ * quorum. A joint entry has two sets of replicas, and needs the quorum in both. Each replica has
+ * one vote; the first that is counted stands, so that a repeated reply changes nothing.
  *
  * Pure.
  */
@@ -30,8 +30,8 @@ static inline uint8_t quo_members_count(quo_members members)
 enum quo_vote { QUO_VOTE_OPEN, QUO_VOTE_WON, QUO_VOTE_LOST };
 
 struct quo_tally {
-    quo_members sets[2]; /* the second is empty unless the entry is joint */
-    uint8_t need;        /* of each set */
+    quo_members sets[2];     /* the second is empty unless the entry is joint */
+    uint8_t need;            /* of each set */
     enum quo_status refusal; /* the first; QUO_OK while nobody refused */
     quo_members yes;
     quo_members refused;     /* answered, but no */

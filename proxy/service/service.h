@@ -1,7 +1,7 @@
 /* The driver of one proxy loop: takes requests, runs their coordinators, answers.
  *
- * It speaks only to ports, so that the simulator runs exactly this code. It holds no lock and shares
- * nothing: one service, one loop, one thread.
+ * It speaks only to ports, so that the simulator runs exactly this code. It holds no lock and
+ * shares nothing: one service, one loop, one thread.
  */
 #ifndef QUORATE_PROXY_SERVICE_H
 #define QUORATE_PROXY_SERVICE_H
@@ -31,10 +31,10 @@ enum quo_request_type { QUO_REQUEST_GET = 1, QUO_REQUEST_PUT = 2, QUO_REQUEST_DE
 
 struct quo_request {
     enum quo_request_type type;
-    const struct quo_namespace *ns;   /* of the service's map */
-    struct quo_slice key;             /* 1 to QUO_KEY_MAX bytes; copied */
-    struct quo_slice content_type;    /* PUT; copied */
-    struct quo_slice value;           /* PUT; copied */
+    const struct quo_namespace *ns; /* of the service's map */
+    struct quo_slice key;           /* 1 to QUO_KEY_MAX bytes; copied */
+    struct quo_slice content_type;  /* PUT; copied */
+    struct quo_slice value;         /* PUT; copied */
     struct quo_consistency consistency;
 };
 
@@ -69,12 +69,13 @@ enum quo_status quo_service_submit(struct quo_service *service, const struct quo
 /* The requester is gone: `answer` will not be called. The operation itself goes on to its end. */
 void quo_service_abandon(struct quo_service *service, quo_ticket ticket);
 
-/* The next moment (monotonic us) at which quo_service_expire wants to be called; UINT64_MAX: none. */
+/* The next moment (monotonic us) at which quo_service_expire wants to be called; UINT64_MAX: none.
+ */
 uint64_t quo_service_deadline(const struct quo_service *service);
 void quo_service_expire(struct quo_service *service, uint64_t mono_us);
 
-/* Whether a strong operation on every partition of every namespace could succeed now. When not, *ret_lacking is
- * the number of partitions that lack a quorum. */
+/* Whether a strong operation on every partition of every namespace could succeed now. When not,
+ * *ret_lacking is the number of partitions that lack a quorum. */
 bool quo_service_ready(const struct quo_service *service, uint32_t *ret_lacking);
 
 /* Operations that are not finished, answered or not. */
@@ -84,8 +85,8 @@ uint32_t quo_service_in_flight(const struct quo_service *service);
 struct quo_service_stats {
     struct quo_histogram latency[2][5]; /* [write][level] of answered requests */
     _Atomic uint64_t verdicts[2][5][7]; /* [write][level][verdict] */
-    _Atomic uint64_t unknown_outcomes, hedges, write_backs, restarts, wrong_epochs, skews, late_replies,
-        overloads, abandoned;
+    _Atomic uint64_t unknown_outcomes, hedges, write_backs, restarts, wrong_epochs, skews,
+        late_replies, overloads, abandoned;
 };
 const struct quo_service_stats *quo_service_stats(const struct quo_service *service);
 

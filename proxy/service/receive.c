@@ -1,0 +1,130 @@
+#include "proxy/service/receive.h"
+
+#include "proxy/service/drive.h"
+
+static uint8_t member_of(const struct quo_op *op, uint64_t peer)
+{
+    const struct quo_plan *plan = quo_coordinator_plan(&op->coordinator);
+
+    for (uint8_t i = 0; i < plan->count; i++) {
+        if (plan->peer[i] == peer)
+            return i;
+    }
+    return QUO_MEMBER_NONE;
+}
+
+/* Causality: what we make after seeing a version is above it. */
+static void observe_clocks(struct quo_service *service, const struct quo_msg_reply *reply)
+{
+    uint64_t wall_ms = quo_wall_ms(service->env);
+
+    quo_hlc_observe(&service->clock, reply->version.hlc, wall_ms);
+    if (reply->now_ms < UINT64_C(1) << 48)
+        quo_hlc_observe(&service->clock, reply->now_ms << 16, wall_ms);
+}
+
+/* Large replies say more about their size than about the peer. */
+static void observe_latency(struct quo_service *service, struct quo_op *op, uint8_t member,
+                            const struct quo_msg_reply *reply)
+{
+    uint64_t asked_us = op->asked[member].us;
+
+    op->asked[member].us = 0;
+    if (asked_us == 0 || reply->record.len > QUO_INLINE_VALUE_MAX)
+        return;
+    uint64_t us = quo_mono_us(service->env) - asked_us;
+    quo_peers_observe(&service->peers, op->asked[member].peer, us);
+    quo_hedge_observe(&service->hedge, us);
+}
+
+/* Learns the entry of a refusal. Returns the operation's new plan, or NULL if it has the newest. */
+static const struct quo_plan *learn_epoch(struct quo_service *service, struct quo_op *op,
+                                          const struct quo_msg_reply *reply, struct quo_plan *plan)
+{
+    quo_count(&service->stats.wrong_epochs, 1);
+    quo_routes_learn(&service->routes, &service->peers, op->partition, reply->entry);
+    const struct quo_entry *newest = quo_routes_entry(&service->routes, op->partition);
+    if (newest->epoch <= quo_coordinator_plan(&op->coordinator)->entry.epoch)
+        return NULL;
+    quo_drive_plan(service, op->partition, quo_map_namespace_by_id(service->map, op->ns), plan);
+    return plan;
+}
+
+static void on_reply(struct quo_service *service, struct quo_op *op, struct quo_event *event)
+{
+    const struct quo_msg_reply *reply = event->reply;
+    struct quo_plan plan;
+
+    observe_clocks(service, reply);
+    if (quo_coordinator_answered(&op->coordinator))
+        quo_count(&service->stats.late_replies, 1);
+    if (reply->status == QUO_SKEW)
+        quo_count(&service->stats.skews, 1);
+    if (reply->status == QUO_WRONG_EPOCH)
+        event->newer = learn_epoch(service, op, reply, &plan);
+    if (event->round == op->asked_round)
+        observe_latency(service, op, event->member, reply);
+    quo_drive(service, op, event);
+}
+
+static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *frame)
+{
+    struct quo_service *service = receiver;
+    struct quo_event event = {.type = QUO_EVENT_REPLY, .now_us = quo_mono_us(service->env)};
+    struct quo_msg_reply reply;
+
+    if (frame->type != QUO_MESSAGE_REPLY)
+        return;
+    struct quo_op *op = quo_ops_find(&service->ops, frame->id, &event.round);
+    if (op == NULL) {
+        quo_count(&service->stats.late_replies, 1);
+        return;
+    }
+    event.member = member_of(op, peer);
+    if (event.member == QUO_MEMBER_NONE)
+        return;
+    if (quo_msg_reply_decode(frame->body, &reply) != QUO_OK || !quo_status_on_wire(reply.status)) {
+        event.type = QUO_EVENT_FAILED;
+        event.sent = true;
+        quo_drive(service, op, &event);
+        return;
+    }
+    event.reply = &reply;
+    on_reply(service, op, &event);
+}
+
+static void on_up(void *receiver, uint64_t peer)
+{
+    struct quo_service *service = receiver;
+
+    quo_peers_up(&service->peers, peer);
+}
+
+static void on_down(void *receiver, uint64_t peer)
+{
+    struct quo_service *service = receiver;
+
+    quo_peers_down(&service->peers, peer);
+    for (uint32_t slot = 0; slot < service->ops.made; slot++) {
+        struct quo_op *op = quo_ops_at(&service->ops, slot);
+        uint8_t member = op->in_use ? member_of(op, peer) : QUO_MEMBER_NONE;
+        if (member == QUO_MEMBER_NONE ||
+            !quo_members_has(quo_coordinator_waiting(&op->coordinator), member))
+            continue;
+        op->asked[member].us = 0;
+        struct quo_event event = {
+            .type = QUO_EVENT_FAILED,
+            .now_us = quo_mono_us(service->env),
+            .member = member,
+            .round = quo_coordinator_round(&op->coordinator),
+            .sent = true,
+        };
+        quo_drive(service, op, &event);
+    }
+}
+
+const struct quo_transport_events quo_receive_events = {
+    .on_frame = on_frame,
+    .on_up = on_up,
+    .on_down = on_down,
+};
