@@ -17,7 +17,8 @@
 /* Nothing needs waking more often than this when no deadline is near; a turn that started with a
  * wrong idea of the library's clock ends by then. */
 #define IDLE_WAIT_MS 1000
-/* Work deferred by deferred work runs in the same turn, but sockets are looked after in between. */
+/* What deferred work brings about is looked after in the same turn, but not for ever: there are
+ * sockets to serve. */
 #define END_PASSES_MAX 4
 #define INPUT_CAPACITY (64u * 1024)
 #define INPUT_BUFFERS_KEPT 16u
@@ -38,6 +39,7 @@ struct quo_loop {
     uint64_t mono_us, wall_ms;
 
     struct quo_deferred deferred; /* anchor of a ring */
+    bool deferred_ran;            /* since the hooks */
     struct quo_turn_hook *hooks, *next_hook;
     struct quo_timed *timed, *next_timed;
     h2o_timeout_t end; /* not registered with the library: its clock must not matter */
@@ -265,6 +267,7 @@ static void run_deferred(struct quo_loop *loop)
         ring_remove(first);
         ring_insert(&now, first);
     }
+    loop->deferred_ran = !ring_empty(&now);
     while (!ring_empty(&now)) {
         struct quo_deferred *first = now.next;
         ring_remove(first);
@@ -275,28 +278,39 @@ static void run_deferred(struct quo_loop *loop)
 static void on_end(h2o_timeout_entry_t *entry)
 {
     struct quo_loop *loop = QUO_OWNER(entry, struct quo_loop, end_entry);
-    run_timed(loop);
     run_hooks(loop);
     run_deferred(loop);
+}
+
+static void on_time(h2o_timeout_entry_t *entry)
+{
+    run_timed(QUO_OWNER(entry, struct quo_loop, end_entry));
 }
 
 /* Turns */
 
 /* As a timeout of the library, because the library then also runs the completions of what was
  * written: those of writes made outside its callbacks would wait for the next event. */
+static void run_as_timeout(struct quo_loop *loop, h2o_timeout_cb run)
+{
+    loop->end_entry.cb = run;
+    h2o_timeout_link(loop->native, &loop->end, &loop->end_entry);
+    h2o_timeout_run(loop->native, &loop->end, UINT64_MAX);
+}
+
 static void end_turn(struct quo_loop *loop)
 {
+    run_as_timeout(loop, on_time);
     int passes = 0;
     do {
-        h2o_timeout_link(loop->native, &loop->end, &loop->end_entry);
-        h2o_timeout_run(loop->native, &loop->end, UINT64_MAX);
-    } while (!ring_empty(&loop->deferred) && ++passes < END_PASSES_MAX);
+        run_as_timeout(loop, on_end);
+    } while (loop->deferred_ran && ++passes < END_PASSES_MAX);
 }
 
 /* Milliseconds until the earliest deadline, rounded up so that it has passed then. */
 static int wait_for(const struct quo_loop *loop, int max_wait_ms)
 {
-    if (!ring_empty(&loop->deferred))
+    if (!ring_empty(&loop->deferred) || loop->deferred_ran)
         return 0;
     uint64_t earliest = UINT64_MAX;
     for (struct quo_timed *timed = loop->timed; timed != NULL; timed = timed->next)
@@ -396,7 +410,6 @@ struct quo_loop *quo_loop_new(void)
     loop->thread = pthread_self();
     loop->deferred.next = loop->deferred.previous = &loop->deferred;
     h2o_linklist_init_anchor(&loop->end._entries);
-    loop->end_entry.cb = on_end;
     init_input(&loop->input);
 
     loop->wakeup =
