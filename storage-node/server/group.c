@@ -241,6 +241,9 @@ void quo_group_commit(struct quo_server *server)
         return;
     server->committing = true;
     group->started_us = quo_mono_us(server->env);
+    /* Here and not when a write is let through: that one may find that it is held already. */
+    if (server->full)
+        server->probe_at_us = group->started_us + QUO_PROBE_PAUSE_US;
     group->commit.sync = true;
     group->commit.done = committed;
     group->commit.context = group;

@@ -121,9 +121,8 @@ struct quo_found {
 struct quo_reading {
     struct quo_server *server;
     struct quo_reading *previous, *next; /* in server->readings, or the free-list */
-    struct quo_load data, promise;
-    uint8_t outstanding;
-    bool promises; /* the key may have a promise, `promise` is loaded too */
+    struct quo_load promise, record;     /* one after the other */
+    bool promises;                       /* the key may have one */
     /* Takes `found` over when status is QUO_OK. */
     void (*done)(struct quo_reading *reading, enum quo_status status, struct quo_found *found);
     struct quo_query query;         /* for a QUERY */

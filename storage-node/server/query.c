@@ -32,7 +32,7 @@ static bool answer_unsynced(struct quo_server *server, const struct quo_query *q
 }
 
 /* The disk took its time, and the partition may have a newer epoch by now: then this answer would
- * speak for an epoch that is over. */
+ * speak for an epoch that is over. If it has none, its epoch was on disk before the read began. */
 static void loaded(struct quo_reading *reading, enum quo_status status, struct quo_found *found)
 {
     struct quo_server *server = reading->server;
@@ -41,9 +41,6 @@ static void loaded(struct quo_reading *reading, enum quo_status status, struct q
         quo_reply_status(server, query->request.peer, query->request.id, status);
     } else if (!quo_request_admit(server, &query->request)) {
         quo_found_release(server, found);
-    } else if (server->partitions[query->request.partition].adopting != NULL) {
-        quo_found_release(server, found);
-        quo_query_run(server, query);
     } else {
         answer_found(server, query, found);
     }

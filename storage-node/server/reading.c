@@ -56,29 +56,49 @@ static enum quo_status join(struct quo_server *server, enum quo_status record_st
     return status;
 }
 
+/* The promise is read before the record: an accept that the engine applies in between raises the
+ * record to the promise or above, and the pair read is then still one that stood there. The other
+ * way round a promise could be missed that was cleared because the record, read too early, had
+ * reached it. */
 enum quo_status quo_read_now(struct quo_server *server, struct quo_slice key, bool promises,
                              struct quo_found *ret)
 {
     struct quo_store *store = server->store;
     struct quo_pinned record = {.handle = NULL}, promise = {.handle = NULL};
-    enum quo_status promise_status = QUO_NOT_FOUND;
-    enum quo_status record_status = store->ops->get(store, QUO_FAMILY_DATA, key, &record);
-    if (promises && record_status != QUO_WOULD_BLOCK)
+    enum quo_status promise_status = QUO_NOT_FOUND, record_status = QUO_NOT_FOUND;
+    if (promises)
         promise_status = store->ops->get(store, QUO_FAMILY_PROMISE, key, &promise);
+    if (promise_status == QUO_OK || promise_status == QUO_NOT_FOUND)
+        record_status = store->ops->get(store, QUO_FAMILY_DATA, key, &record);
     return join(server, record_status, &record, promise_status, &promise, ret);
 }
 
-static void finish_one(struct quo_load *load)
+static void start(struct quo_reading *reading, struct quo_load *load, enum quo_family family,
+                  void (*done)(struct quo_load *load))
+{
+    *load = (struct quo_load){
+        .family = family,
+        .key = quo_slice(reading->key, reading->key_len),
+        .done = done,
+        .context = reading,
+    };
+    struct quo_store *store = reading->server->store;
+    store->ops->load(store, load);
+}
+
+static void record_loaded(struct quo_load *load)
 {
     struct quo_reading *reading = load->context;
-    struct quo_server *server = reading->server;
-    if (--reading->outstanding > 0)
-        return;
     struct quo_found found;
-    enum quo_status promise_status = reading->promises ? reading->promise.status : QUO_NOT_FOUND;
-    enum quo_status status = join(server, reading->data.status, &reading->data.value,
-                                  promise_status, &reading->promise.value, &found);
+    enum quo_status status = join(reading->server, load->status, &load->value,
+                                  reading->promise.status, &reading->promise.value, &found);
     reading->done(reading, status, &found);
+}
+
+static void promise_loaded(struct quo_load *load)
+{
+    struct quo_reading *reading = load->context;
+    start(reading, &reading->record, QUO_FAMILY_DATA, record_loaded);
 }
 
 struct quo_reading *quo_reading_new(struct quo_server *server, struct quo_slice key, bool promises)
@@ -98,7 +118,6 @@ struct quo_reading *quo_reading_new(struct quo_server *server, struct quo_slice 
         reading->next->previous = reading;
     server->readings = reading;
     reading->promises = promises;
-    reading->outstanding = 0;
     reading->waiting = NULL;
     reading->waiting_end = &reading->waiting;
     reading->key_len = key.len;
@@ -106,27 +125,17 @@ struct quo_reading *quo_reading_new(struct quo_server *server, struct quo_slice 
     return reading;
 }
 
-static void start(struct quo_reading *reading, struct quo_load *load, enum quo_family family)
-{
-    *load = (struct quo_load){
-        .family = family,
-        .key = quo_slice(reading->key, reading->key_len),
-        .done = finish_one,
-        .context = reading,
-    };
-    struct quo_store *store = reading->server->store;
-    store->ops->load(store, load);
-}
-
 void quo_reading_start(struct quo_reading *reading)
 {
     QUO_PROBE(LOAD_FROM_DISK);
     quo_count(&reading->server->stats.loads, 1);
+    reading->record.value = (struct quo_pinned){.handle = NULL};
     reading->promise.value = (struct quo_pinned){.handle = NULL};
-    reading->outstanding = reading->promises ? 2 : 1;
-    start(reading, &reading->data, QUO_FAMILY_DATA);
+    reading->promise.status = QUO_NOT_FOUND;
     if (reading->promises)
-        start(reading, &reading->promise, QUO_FAMILY_PROMISE);
+        start(reading, &reading->promise, QUO_FAMILY_PROMISE, promise_loaded);
+    else
+        start(reading, &reading->record, QUO_FAMILY_DATA, record_loaded);
 }
 
 void quo_reading_recycle(struct quo_reading *reading)
@@ -152,7 +161,7 @@ void quo_reading_free_all(struct quo_server *server)
             reading->waiting = waiting->next;
             free(waiting);
         }
-        release(server, &reading->data.value);
+        release(server, &reading->record.value);
         release(server, &reading->promise.value);
         quo_reading_recycle(reading);
     }

@@ -58,12 +58,8 @@ enum quo_status quo_request_may_write(struct quo_server *server, size_t need)
         return QUO_READ_ONLY;
     if (need > server->memory_max || server->memory > server->memory_max - need)
         return QUO_BUSY;
-    if (server->full) {
-        uint64_t now_us = quo_mono_us(server->env);
-        if (now_us < server->probe_at_us)
-            return QUO_DISK_FULL;
-        server->probe_at_us = now_us + QUO_PROBE_PAUSE_US;
-    }
+    if (server->full && quo_mono_us(server->env) < server->probe_at_us)
+        return QUO_DISK_FULL;
     return QUO_OK;
 }
 

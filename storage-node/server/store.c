@@ -18,7 +18,7 @@ static void answer(struct quo_server *server, const struct quo_store_request *st
                    const struct quo_replica_verdict *verdict, struct quo_group *holder)
 {
     bool wait = store->sync && (verdict->status == QUO_OK || verdict->status == QUO_SUPERSEDED);
-    if (QUO_MUTANT(ACK_BEFORE_SYNC))
+    if (QUO_MUTANT(ACK_BEFORE_SYNC) && store->sync)
         holder = NULL;
     if (wait && holder != NULL && !verdict->write)
         QUO_PROBE(STORE_MET_UNSYNCED);

@@ -279,17 +279,42 @@ static void test_promise_that_cannot_be_read(void **state)
     settle(&h);
     put_to_store(&h, QUO_FAMILY_PROMISE, NS_MIXED, "a", quo_slice_of("rubbish"));
     expect(&h, query_of(&h, NS_MIXED, "a", 100), QUO_CORRUPT);
-    /* The second get, which looks for the promise, fails or blocks. */
-    faults(&h)->get_in = 2;
-    faults(&h)->get_status = QUO_IO_ERROR;
-    expect(&h, query_of(&h, NS_MIXED, "b", 100), QUO_IO_ERROR);
-    faults(&h)->get_in = 2;
-    faults(&h)->get_status = QUO_WOULD_BLOCK;
-    promise(&h, NS_MIXED, "b", 3);
-    uint64_t id = query_of(&h, NS_MIXED, "b", 100);
-    assert_false(answered(&h, id));
-    run_tasks(&h);
-    assert_int_equal(expect(&h, id, QUO_OK)->promised.hlc, HLC(3));
+    /* The first get looks for the promise, the second for the record. */
+    for (uint64_t which = 1; which <= 2; which++) {
+        faults(&h)->get_in = which;
+        faults(&h)->get_status = QUO_IO_ERROR;
+        expect(&h, query_of(&h, NS_MIXED, "b", 100), QUO_IO_ERROR);
+    }
+    harness_stop(&h);
+}
+
+static void test_promise_and_record_are_loaded_one_after_the_other(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_start(&h);
+    promise(&h, NS_MIXED, "a", 3);
+    put_value(&h, NS_MIXED, "a", 5, QUO_STORE_SYNC, quo_slice_of("x"));
+    settle(&h);
+    for (uint64_t which = 1; which <= 2; which++) {
+        faults(&h)->get_in = which;
+        faults(&h)->get_status = QUO_WOULD_BLOCK;
+        uint64_t id = query_of(&h, NS_MIXED, "a", 100);
+        run_tasks(&h);
+        assert_false(answered(&h, id));
+        run_tasks(&h);
+        const struct quo_msg_reply *reply = expect(&h, id, QUO_OK);
+        assert_int_equal(reply->promised.hlc, HLC(3));
+        assert_int_equal(reply->version.hlc, HLC(5));
+    }
+    for (uint64_t which = 1; which <= 2; which++) {
+        faults(&h)->get_in = 1;
+        faults(&h)->load_in = which;
+        faults(&h)->load_status = QUO_IO_ERROR;
+        uint64_t id = query_of(&h, NS_MIXED, "a", 100);
+        settle(&h);
+        expect(&h, id, QUO_IO_ERROR);
+    }
     harness_stop(&h);
 }
 
@@ -365,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_lww_never_looks_for_promises),
         cmocka_unit_test(test_promise_alone_is_shown),
         cmocka_unit_test(test_promise_that_cannot_be_read),
+        cmocka_unit_test(test_promise_and_record_are_loaded_one_after_the_other),
         cmocka_unit_test(test_too_many_loads),
         cmocka_unit_test(test_crash_with_everything_under_way),
     };

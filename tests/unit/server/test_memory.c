@@ -1,0 +1,180 @@
+/* Every allocation of the server fails once: a request may be refused then or its answer be lost,
+ * but nothing is acked that is not held, nothing leaks and afterwards everything works. Linked with
+ * --wrap for the allocator. */
+#include "tests/unit/server/harness.h"
+
+static uint64_t fail_in; /* the call that fails, counting from now; 0: none */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static bool strikes(void)
+{
+    return fail_in > 0 && --fail_in == 0;
+}
+void *__wrap_malloc(size_t size)
+{
+    return strikes() ? NULL : __real_malloc(size);
+}
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return strikes() ? NULL : __real_calloc(count, size);
+}
+void *__wrap_realloc(void *old, size_t size)
+{
+    return strikes() ? NULL : __real_realloc(old, size);
+}
+
+/* The harness allocates too, and must not fail: its calls come between the server's. */
+static struct quo_transport_ops sparing_ops;
+static enum quo_status sparing_reserve(struct quo_transport *t, uint64_t peer, size_t body_len,
+                                       uint8_t **ret_body)
+{
+    uint64_t saved = fail_in;
+    fail_in = 0;
+    enum quo_status status = harness_reserve(t, peer, body_len, ret_body);
+    fail_in = saved;
+    return status;
+}
+static void sparing_seal(struct quo_transport *t, uint64_t peer, uint8_t type, uint64_t id)
+{
+    uint64_t saved = fail_in;
+    fail_in = 0;
+    harness_seal(t, peer, type, id);
+    fail_in = saved;
+}
+
+static void (*real_on_frame)(void *, uint64_t, const struct quo_frame *);
+static uint64_t armed;
+static void arming_on_frame(void *receiver, uint64_t peer, const struct quo_frame *frame)
+{
+    fail_in = armed;
+    real_on_frame(receiver, peer, frame);
+    armed = fail_in;
+    fail_in = 0;
+}
+
+static void armed_turn(struct harness *h)
+{
+    fail_in = armed;
+    turn(h);
+    armed = fail_in;
+    fail_in = 0;
+}
+
+/* A bit of everything: loads, waiting writes, groups behind groups, adoptions, held reads. Writes
+ * the ids of three synced STOREs. */
+static void exercise(struct harness *h, uint64_t ids[3])
+{
+    quo_store_memory_faults(h->store)->get_would_block = true;
+    query(h, "cold");
+    ids[0] = put_synced(h, "cold", 6);
+    put(h, "cold", 7, 0);
+    armed_turn(h);
+    quo_store_memory_faults(h->store)->get_would_block = false;
+    ids[1] = put_synced(h, "a", 1);
+    armed_turn(h);
+    h->entry.epoch = 2;
+    query(h, "a");
+    ids[2] = put_synced(h, "b", 2);
+    put_synced(h, "b", 1);
+    for (int i = 0; i < 6; i++)
+        armed_turn(h);
+}
+
+/* What was acked as durable is there, and the server works. */
+static void check_after(struct harness *h, const uint64_t ids[3], bool struck)
+{
+    static const struct {
+        const char *key;
+        uint64_t n;
+    } sent[3] = {{"cold", 6}, {"a", 1}, {"b", 2}};
+    /* The engine takes a lack of memory for a full disk; the epoch may have been lost with it. */
+    settle(h);
+    h->mono_us += 1000000;
+    query(h, "a");
+    settle(h);
+    h->mono_us += 1000000;
+    uint64_t last = put_synced(h, "last", 1);
+    settle(h);
+    expect_version(h, last, QUO_OK, 1, true);
+    for (size_t i = 0; i < 3; i++) {
+        const struct quo_msg_reply *reply = reply_to(h, ids[i]);
+        bool durable = reply != NULL && (reply->flags & QUO_REPLY_DURABLE) != 0;
+        assert_true(durable || struck);
+        if (!durable)
+            continue;
+        uint64_t shown = reply_to(h, query(h, sent[i].key))->version.hlc;
+        assert_true(shown >= HLC(sent[i].n));
+    }
+}
+
+static void test_each_allocation_fails_once(void **state)
+{
+    (void)state;
+    sparing_ops = (struct quo_transport_ops){sparing_reserve, sparing_seal};
+    bool struck = true;
+    uint64_t countdown;
+    for (countdown = 1; struck; countdown++) {
+        struct harness h;
+        harness_start(&h);
+        put_synced(&h, "cold", 5);
+        settle(&h);
+        h.transport.ops = &sparing_ops;
+        struct quo_transport_events events = *h.transport.events;
+        real_on_frame = events.on_frame;
+        events.on_frame = arming_on_frame;
+        h.transport.events = &events;
+        uint64_t ids[3];
+        armed = countdown;
+        exercise(&h, ids);
+        struck = armed == 0;
+        armed = 0;
+        check_after(&h, ids, struck);
+        harness_stop(&h);
+    }
+    assert_in_range(countdown, 20, 1000);
+}
+
+static void test_each_allocation_of_the_start_fails_once(void **state)
+{
+    (void)state;
+    for (uint64_t countdown = 1;; countdown++) {
+        struct harness h;
+        char why[200] = "";
+        harness_prepare(&h);
+        fail_in = countdown;
+        enum quo_status status = server_open(&h, why, sizeof why);
+        bool struck = fail_in == 0;
+        fail_in = 0;
+        if (status == QUO_OK) {
+            /* What the engine could not copy makes its commit fail: tried again later. */
+            settle(&h);
+            h.mono_us += 1000000;
+            quo_server_end_turn(h.server);
+            settle(&h);
+            assert_true(quo_server_serving(h.server));
+        } else {
+            assert_int_equal(status, QUO_NO_MEMORY);
+            assert_true(strlen(why) > 0);
+            assert_null(h.server);
+        }
+        harness_stop(&h);
+        if (!struck)
+            break;
+        assert_true(countdown < 1000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_allocation_fails_once),
+        cmocka_unit_test(test_each_allocation_of_the_start_fails_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
