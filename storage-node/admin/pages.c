@@ -1,0 +1,60 @@
+#include "storage-node/admin/admin.h"
+
+bool quo_admin_ready(const struct quo_admin_options *options, bool draining, struct quo_text *text)
+{
+    const char *failure = options->engine_failure(options->context);
+
+    if (draining) {
+        quo_text_add(text, "not ready: stopping\n");
+    } else if (!quo_server_writable(options->server)) {
+        quo_text_add(text, "not ready: takes no writes: %s\n",
+                     failure[0] != '\0' ? failure : "the storage failed");
+    } else if (!quo_server_serving(options->server)) {
+        quo_text_add(text, "not ready: starting\n");
+    } else {
+        quo_text_add(text, "ready\n");
+        return true;
+    }
+    return false;
+}
+
+static void add_counter(struct quo_text *text, const char *name, const char *help,
+                        const _Atomic uint64_t *counter)
+{
+    quo_metric_head(text, name, "counter", help);
+    quo_metric_value(text, name, "", quo_counted(counter));
+}
+
+static void add_gauge(struct quo_text *text, const char *name, const char *help, bool value)
+{
+    quo_metric_head(text, name, "gauge", help);
+    quo_metric_value(text, name, "", value);
+}
+
+void quo_admin_metrics(const struct quo_admin_options *options, struct quo_text *text)
+{
+    static const char refused[] = "quorate_node_answers_total";
+    static const char commit[] = "quorate_node_commit_seconds";
+    const struct quo_server_stats *server = quo_server_stats(options->server);
+    const struct quo_net_stats *net = options->net;
+    const struct quo_histogram *commits = &server->commit_time;
+
+#define QUO_COUNTER(where, field, metric, help) add_counter(text, metric, help, &where->field);
+#include "storage-node/admin/counters.def"
+#undef QUO_COUNTER
+
+    quo_metric_head(text, refused, "counter", "Requests that were answered with a status but ok.");
+#define QUO_REFUSAL(field, status)                                                                 \
+    quo_metric_value(text, refused, "status=\"" status "\"", quo_counted(&server->field));
+#include "storage-node/admin/refusals.def"
+#undef QUO_REFUSAL
+
+    quo_metric_head(text, commit, "histogram", "From the start of a commit to its completion.");
+    quo_metric_histogram(text, commit, "", &commits, 1);
+    add_gauge(text, "quorate_node_serving", "Whether requests are served.",
+              quo_server_serving(options->server));
+    add_gauge(text, "quorate_node_writable", "Whether writes are taken.",
+              quo_server_writable(options->server));
+    options->engine_metrics(options->context, text);
+    quo_metric_process(text);
+}

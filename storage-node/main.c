@@ -1,0 +1,515 @@
+/* quorate-node: keeps the replicas of one data directory, ends on SIGTERM. */
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "quorate/config.h"
+#include "quorate/log.h"
+#include "quorate/map_file.h"
+#include "quorate/net.h"
+#include "storage-node/admin/admin.h"
+#include "storage-node/engine/engine.h"
+#include "storage-node/engine/identity.h"
+#include "storage-node/server/server.h"
+
+#define WHY_MAX 2048u
+#define DRAIN_US 10000000u
+#define OTHER_DESCRIPTORS 1024u /* tables, logs, probes */
+
+struct settings {
+#define QUO_TEXT(field, name, preset, variable, help) char field[QUO_CONFIG_TEXT_MAX];
+#define QUO_NUMBER(field, name, preset, min, max, variable, help) uint64_t field;
+#include "storage-node/config.def"
+#undef QUO_TEXT
+#undef QUO_NUMBER
+};
+
+static struct settings settings;
+
+static const struct quo_config_key keys[] = {
+#define QUO_TEXT(field, name, preset, variable, help)                                              \
+    {name, QUO_CONFIG_TEXT, settings.field, preset, 0, 0, variable, help},
+#define QUO_NUMBER(field, name, preset, min, max, variable, help)                                  \
+    {name, QUO_CONFIG_NUMBER, &settings.field, preset, min, max, variable, help},
+#include "storage-node/config.def"
+#undef QUO_TEXT
+#undef QUO_NUMBER
+};
+
+struct arguments {
+    const char *config;
+    const char *map;
+    const char *data;
+    const char *cluster;
+    bool check;
+    bool init;
+};
+
+/* Everything of the running node; the loop's, but for `signals`. */
+static struct node {
+    struct quo_identity identity;
+    int lock;
+    struct quo_node_info info; /* what the map says of this node */
+    uint32_t epoch;
+    struct quo_loop *loop;
+    struct quo_store *store;
+    struct quo_acceptor *acceptor;
+    struct quo_server *server;
+    struct quo_admin *admin; /* NULL: not served */
+    struct quo_turn_hook turn;
+    struct quo_timed drain_timer;
+    uint64_t drain_until_us; /* UINT64_MAX while not draining */
+    struct quo_task drain;
+    bool drained;
+    bool told_started, told_failed;
+    pthread_t signals;
+} node = {.drain_until_us = UINT64_MAX};
+
+_Noreturn __attribute__((format(printf, 1, 2))) static void fail(const char *format, ...)
+{
+    va_list arguments;
+
+    fprintf(stderr, "quorate-node: ");
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\n");
+    exit(1);
+}
+
+/* Command line and settings. */
+
+static error_t parse_argument(int key, char *argument, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+
+    switch (key) {
+    case 'c':
+        arguments->config = argument;
+        return 0;
+    case 'm':
+        arguments->map = argument;
+        return 0;
+    case 'd':
+        arguments->data = argument;
+        return 0;
+    case 'u':
+        arguments->cluster = argument;
+        return 0;
+    case 'i':
+        arguments->init = true;
+        return 0;
+    case 'n':
+        arguments->check = true;
+        return 0;
+    case 'V':
+        printf("quorate-node %s\n", QUO_RELEASE);
+        exit(0);
+    case 'h':
+        argp_state_help(state, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC);
+        printf("\nSettings, in the file or in the environment:\n\n");
+        quo_config_print_help(keys, QUO_COUNT(keys));
+        exit(0);
+    case ARGP_KEY_ARG:
+        argp_error(state, "no argument is expected: %s", argument);
+        return EINVAL;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void parse_arguments(int argc, char **argv, struct arguments *ret)
+{
+    static const struct argp_option options[] = {
+        {"config", 'c', "FILE", 0, "Read the settings from FILE", 0},
+        {"map", 'm', "FILE", 0, "Read the cluster map from FILE, whatever the settings say", 0},
+        {"data", 'd', "DIR", 0, "Use the data directory DIR, whatever the settings say", 0},
+        {"check", 'n', NULL, 0, "Check settings, map and identity, start nothing", 0},
+        {"init", 'i', NULL, 0,
+         "Make the identity of a new replica in --data, an empty directory, for --cluster; print "
+         "its replica id, which goes into the cluster map",
+         0},
+        {"cluster", 'u', "HEX", 0, "The cluster's id, 16 hexadecimal digits; with --init", 0},
+        {"version", 'V', NULL, 0, "Show the release", -1},
+        {"help", 'h', NULL, 0, "Show this and every setting", -1},
+        {0},
+    };
+    static const struct argp argp = {
+        .options = options,
+        .parser = parse_argument,
+        .doc = "Keeps the replicas of one data directory and serves them to proxies.",
+    };
+
+    argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, ret);
+    if (argc > 1)
+        return;
+    fprintf(stderr, "quorate-node: --config, --map or --init is needed; see --help\n");
+    exit(2);
+}
+
+/* Exactly 16 hexadecimal digits, and not 0. */
+static bool parse_id(const char *text, uint64_t *ret)
+{
+    if (strlen(text) != 16 || strspn(text, "0123456789abcdefABCDEF") != 16)
+        return false;
+    *ret = strtoull(text, NULL, 16);
+    return *ret != 0;
+}
+
+_Noreturn static void init(const struct arguments *arguments)
+{
+    struct quo_identity identity;
+    uint64_t cluster;
+    char why[WHY_MAX];
+
+    if (arguments->data == NULL || arguments->cluster == NULL)
+        fail("--init needs --data and --cluster");
+    if (!parse_id(arguments->cluster, &cluster))
+        fail("--cluster \"%s\" is not 16 hexadecimal digits other than zeros", arguments->cluster);
+    if (quo_identity_create(arguments->data, cluster, &identity, why, sizeof why) != QUO_OK)
+        fail("%s", why);
+    printf("%016" PRIx64 "\n", identity.replica);
+    exit(fflush(stdout) == 0 ? 0 : 1);
+}
+
+static void take_argument(char *setting, const char *argument)
+{
+    if (argument == NULL)
+        return;
+    if (strlen(argument) >= QUO_CONFIG_TEXT_MAX)
+        fail("an argument is longer than %u bytes", QUO_CONFIG_TEXT_MAX - 1);
+    strcpy(setting, argument);
+}
+
+static void read_settings(const struct arguments *arguments)
+{
+    enum quo_log_level level;
+    char why[WHY_MAX];
+
+    if (quo_config_read(keys, QUO_COUNT(keys), arguments->config, why, sizeof why) != QUO_OK)
+        fail("%s", why);
+    take_argument(settings.map, arguments->map);
+    take_argument(settings.data, arguments->data);
+    if (!quo_log_level_parse(settings.log_level, &level))
+        fail("log_level \"%s\" is not debug, info, warn or error", settings.log_level);
+    if (strcmp(settings.engine, "rocksdb") != 0 && strcmp(settings.engine, "memory") != 0 &&
+        strcmp(settings.engine, "null") != 0)
+        fail("engine \"%s\" is not rocksdb, memory or null", settings.engine);
+    quo_log_set_level(level);
+}
+
+/* Returns the map, which names this node. */
+static struct quo_map *read_map(const struct quo_identity *identity)
+{
+    struct quo_map *map = calloc(1, sizeof *map);
+    char why[WHY_MAX];
+    int index;
+
+    if (map == NULL)
+        fail("out of memory");
+    if (quo_map_load(settings.map, map, why, sizeof why) != QUO_OK)
+        fail("%s: %s", settings.map, why);
+    if (map->cluster != identity->cluster)
+        fail("%s is of cluster %016" PRIx64 ", the data in %s of cluster %016" PRIx64, settings.map,
+             map->cluster, settings.data, identity->cluster);
+    index = quo_map_node(map, identity->replica);
+    if (index < 0)
+        fail("the map %s names no node with replica id %016" PRIx64 ", which is that of %s",
+             settings.map, identity->replica, settings.data);
+    node.info = map->nodes[index];
+    node.epoch = map->epoch;
+    return map;
+}
+
+_Noreturn static void check(void)
+{
+    char why[WHY_MAX];
+
+    if (quo_identity_read(settings.data, &node.identity, why, sizeof why) != QUO_OK)
+        fail("%s", why);
+    free(read_map(&node.identity));
+    printf("settings, map and identity are valid\n");
+    exit(0);
+}
+
+/* The parts. */
+
+static bool uses_rocksdb(void)
+{
+    return strcmp(settings.engine, "rocksdb") == 0;
+}
+
+static const char *engine_failure(void *context)
+{
+    (void)context;
+    return uses_rocksdb() ? quo_store_rocksdb_failure(node.store) : "";
+}
+
+static void engine_metrics(void *context, struct quo_text *text)
+{
+    struct quo_store_figures figures;
+
+    (void)context;
+    if (!uses_rocksdb())
+        return;
+    quo_store_rocksdb_figures(node.store, &figures);
+#define QUO_FIGURE(field, type, metric, help)                                                      \
+    quo_metric_head(text, metric, type, help);                                                     \
+    quo_metric_value(text, metric, "", figures.field);
+#include "storage-node/engine/figures.def"
+#undef QUO_FIGURE
+}
+
+static void open_store(void)
+{
+    struct quo_mailbox *mailbox = quo_loop_mailbox(node.loop);
+    char path[QUO_CONFIG_TEXT_MAX + 8], why[WHY_MAX] = "out of memory";
+    struct quo_engine_options options = {
+        .path = path,
+        .mailbox = mailbox,
+        .block_cache_bytes = settings.cache_bytes,
+        .write_buffer_bytes = settings.write_buffer_bytes,
+        .reader_threads = (uint32_t)settings.reader_threads,
+    };
+
+    snprintf(path, sizeof path, "%s/store", settings.data);
+    if (strcmp(settings.engine, "memory") == 0)
+        node.store = quo_store_memory_new(mailbox);
+    else if (strcmp(settings.engine, "null") == 0)
+        node.store = quo_store_null_new(mailbox);
+    else if (quo_store_rocksdb_open(&options, &node.store, why, sizeof why) != QUO_OK)
+        node.store = NULL;
+    if (node.store == NULL)
+        fail("%s", why);
+}
+
+static void make_acceptor(void)
+{
+    struct quo_acceptor_options options = {
+        .loop = node.loop,
+        .host = settings.listen_host[0] != '\0' ? settings.listen_host : node.info.host,
+        .port = settings.listen_port != 0 ? (uint16_t)settings.listen_port : node.info.port,
+        .cluster = node.identity.cluster,
+        .replica = node.identity.replica,
+        .epoch = node.epoch,
+    };
+    enum quo_status status = quo_acceptor_new(&options, &node.acceptor);
+
+    if (status == QUO_UNAVAILABLE)
+        fail("cannot listen on %s port %u: %s", options.host, (unsigned)options.port,
+             strerror(errno));
+    if (status != QUO_OK)
+        fail("out of memory");
+}
+
+static void make_server(const struct quo_map *map)
+{
+    char why[WHY_MAX];
+    struct quo_server_options options = {
+        .env = quo_loop_env(node.loop),
+        .transport = quo_acceptor_transport(node.acceptor),
+        .store = node.store,
+        .replica = node.identity.replica,
+        .map = map,
+    };
+
+    if (quo_server_new(&options, &node.server, why, sizeof why) != QUO_OK)
+        fail("%s", why);
+}
+
+static void make_admin(void)
+{
+    struct quo_admin_options options = {
+        .loop = node.loop,
+        .host = settings.admin_host,
+        .port = (uint16_t)settings.admin_port,
+        .server = node.server,
+        .net = quo_acceptor_stats(node.acceptor),
+        .engine_metrics = engine_metrics,
+        .engine_failure = engine_failure,
+    };
+    enum quo_status status;
+
+    if (settings.admin_port == 0)
+        return;
+    status = quo_admin_new(&options, &node.admin);
+    if (status == QUO_UNAVAILABLE)
+        fail("cannot listen on %s port %u: %s", options.host, (unsigned)options.port,
+             strerror(errno));
+    if (status != QUO_OK)
+        fail("out of memory");
+}
+
+/* Life. */
+
+static bool is_draining(void)
+{
+    return node.drain_until_us != UINT64_MAX;
+}
+
+/* The engine knows why it failed, this file knows when that matters: says it once. */
+static void tell_changes(void)
+{
+    char quoted[640], host[320];
+    bool failed = !quo_server_writable(node.server) && !is_draining();
+
+    if (quo_server_serving(node.server) && !node.told_started) {
+        node.told_started = true;
+        quo_log(QUO_LOG_INFO, "node.started",
+                "name=%s replica=%016" PRIx64 " host=%s port=%u epoch=%u engine=%s release=%s",
+                node.info.name, node.identity.replica,
+                quo_log_quote(quo_slice_of(node.info.host), host, sizeof host),
+                (unsigned)quo_acceptor_port(node.acceptor), (unsigned)node.epoch, settings.engine,
+                QUO_RELEASE);
+    }
+    if (failed && !node.told_failed)
+        quo_log(QUO_LOG_ERROR, "storage.failed", "why=%s",
+                quo_log_quote(quo_slice_of(engine_failure(NULL)), quoted, sizeof quoted));
+    if (!failed && node.told_failed && !is_draining())
+        quo_log(QUO_LOG_INFO, "storage.recovered", "name=%s", node.info.name);
+    node.told_failed = failed;
+}
+
+static void end_turn(struct quo_turn_hook *hook)
+{
+    (void)hook;
+    quo_server_end_turn(node.server);
+    tell_changes();
+    if (is_draining() && quo_server_idle(node.server) && !quo_acceptor_busy(node.acceptor)) {
+        node.drained = true;
+        quo_loop_stop(node.loop);
+    }
+}
+
+static void drain(struct quo_task *task)
+{
+    (void)task;
+    node.drain_until_us = quo_mono_us(quo_loop_env(node.loop)) + DRAIN_US;
+    quo_acceptor_close_listener(node.acceptor);
+    quo_server_drain(node.server);
+    if (node.admin != NULL)
+        quo_admin_drain(node.admin);
+}
+
+static uint64_t drain_deadline(struct quo_timed *timed)
+{
+    (void)timed;
+    return node.drain_until_us;
+}
+
+static void drain_expire(struct quo_timed *timed, uint64_t mono_us)
+{
+    (void)timed;
+    (void)mono_us;
+    quo_loop_stop(node.loop);
+}
+
+/* The first signal stops the node in order, the second at once. */
+static void *wait_for_signals(void *context)
+{
+    const sigset_t *signals = context;
+    struct quo_mailbox *mailbox = quo_loop_mailbox(node.loop);
+    int received = 0;
+
+    sigwait(signals, &received);
+    quo_log(QUO_LOG_INFO, "node.stopping", "signal=%d", received);
+    mailbox->ops->post(mailbox, &node.drain);
+    sigwait(signals, &received);
+    _exit(1);
+}
+
+static void start_signals(sigset_t *signals)
+{
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+}
+
+/* Descriptors for as many peers as allowed, as far as the system lets us. */
+static void raise_descriptors(void)
+{
+    rlim_t wanted = QUO_NODE_CONNS_MAX + OTHER_DESCRIPTORS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = QUO_MIN(wanted, limit.rlim_max);
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        quo_log(QUO_LOG_WARN, "node.descriptors", "allowed=%llu wanted=%llu",
+                (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+}
+
+static void start(sigset_t *signals)
+{
+    char why[WHY_MAX];
+    struct quo_map *map;
+
+    if (quo_identity_hold(settings.data, &node.identity, &node.lock, why, sizeof why) != QUO_OK)
+        fail("%s", why);
+    map = read_map(&node.identity);
+    raise_descriptors();
+    node.loop = quo_loop_new();
+    if (node.loop == NULL)
+        fail("out of memory or descriptors");
+    open_store();
+    /* Connections wait to be accepted until the loop runs, and then the server is there. */
+    make_acceptor();
+    make_server(map);
+    free(map);
+    make_admin();
+
+    node.turn.run = end_turn;
+    quo_loop_add_turn_hook(node.loop, &node.turn);
+    node.drain.run = drain;
+    node.drain_timer.deadline = drain_deadline;
+    node.drain_timer.expire = drain_expire;
+    quo_loop_add_timed(node.loop, &node.drain_timer);
+    if (pthread_create(&node.signals, NULL, wait_for_signals, signals) != 0)
+        fail("cannot start a thread");
+}
+
+/* The server is idle. Without the acceptor no request can come while the admin hangs up. */
+static void stop(void)
+{
+    pthread_cancel(node.signals);
+    pthread_join(node.signals, NULL);
+    quo_acceptor_free(node.acceptor);
+    quo_loop_remove_turn_hook(node.loop, &node.turn);
+    quo_admin_free(node.admin);
+    quo_server_free(node.server);
+    node.store->ops->close(node.store);
+    quo_loop_free(node.loop);
+    close(node.lock);
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    static sigset_t signals;
+
+    parse_arguments(argc, argv, &arguments);
+    if (arguments.init)
+        init(&arguments);
+    read_settings(&arguments);
+    if (arguments.check)
+        check();
+    start_signals(&signals);
+    start(&signals);
+    quo_loop_run(node.loop);
+    if (node.drained)
+        stop();
+    quo_log(QUO_LOG_INFO, "node.stopped", "drained=%s", node.drained ? "true" : "false");
+    /* With something stuck the store cannot be closed; it comes back as after a crash. */
+    if (!node.drained)
+        _exit(1);
+    return 0;
+}
