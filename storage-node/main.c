@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -52,7 +53,7 @@ struct arguments {
     bool init;
 };
 
-/* Everything of the running node; the loop's, but for `signals`. */
+/* Everything of the running node. The loop's, but for what is atomic. */
 static struct node {
     struct quo_identity identity;
     int lock;
@@ -70,6 +71,7 @@ static struct node {
     bool drained;
     bool told_started, told_failed;
     pthread_t signals;
+    atomic_bool ended; /* the next signal is for that thread alone */
 } node = {.drain_until_us = UINT64_MAX};
 
 _Noreturn __attribute__((format(printf, 1, 2))) static void fail(const char *format, ...)
@@ -422,7 +424,9 @@ static void *wait_for_signals(void *context)
     quo_log(QUO_LOG_INFO, "node.stopping", "signal=%d", received);
     mailbox->ops->post(mailbox, &node.drain);
     sigwait(signals, &received);
-    _exit(1);
+    if (!atomic_load(&node.ended))
+        _exit(1);
+    return NULL;
 }
 
 static void start_signals(sigset_t *signals)
@@ -480,7 +484,8 @@ static void start(sigset_t *signals)
 /* The server is idle. Without the acceptor no request can come while the admin hangs up. */
 static void stop(void)
 {
-    pthread_cancel(node.signals);
+    atomic_store(&node.ended, true);
+    pthread_kill(node.signals, SIGTERM);
     pthread_join(node.signals, NULL);
     quo_acceptor_free(node.acceptor);
     quo_loop_remove_turn_hook(node.loop, &node.turn);

@@ -299,12 +299,16 @@ static void hang_up(struct quo_admin *admin)
 
 void quo_admin_free(struct quo_admin *admin)
 {
+    h2o_multithread_queue_t *queue;
+
     if (admin == NULL)
         return;
     quo_loop_remove_timed(admin->options.loop, &admin->resume);
     h2o_socket_close(admin->listener);
     hang_up(admin);
+    queue = admin->context.queue;
     h2o_context_dispose(&admin->context);
+    free(queue); /* which the library closes only */
     h2o_config_dispose(&admin->config);
     free(admin);
 }
