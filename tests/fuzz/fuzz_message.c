@@ -1,0 +1,45 @@
+/* Bodies of messages: the first byte is the type. What is accepted must be what its encoder writes.
+ */
+#include "tests/fuzz/fuzz.h"
+
+#include <stdlib.h>
+
+#include "quorate/rpc.h"
+
+#define QUO_MESSAGE(NAME, name, type)                                                              \
+    static void check_##name(struct quo_slice body)                                                \
+    {                                                                                              \
+        struct quo_msg_##name m;                                                                   \
+        if (quo_msg_##name##_decode(body, &m) != QUO_OK)                                           \
+            return;                                                                                \
+        QUO_INVARIANT(quo_msg_##name##_size(&m) == body.len);                                      \
+        uint8_t *again = malloc(body.len);                                                         \
+        QUO_REQUIRE(again != NULL);                                                                \
+        quo_msg_##name##_encode(&m, again);                                                        \
+        QUO_INVARIANT(memcmp(again, body.data, body.len) == 0);                                    \
+        free(again);                                                                               \
+    }
+#define QUO_U8(field)
+#define QUO_U16(field)
+#define QUO_U32(field)
+#define QUO_U64(field)
+#define QUO_VERSION(field)
+#define QUO_BYTES(field, max)
+#define QUO_MESSAGE_END
+#include "quorate/messages.def"
+#undef QUO_MESSAGE
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    const struct quo_slice body = quo_slice(data + 1, size - 1);
+    switch (data[0]) {
+#define QUO_MESSAGE(NAME, name, type)                                                              \
+    case type:                                                                                     \
+        check_##name(body);                                                                        \
+        break;
+#include "quorate/messages.def"
+    }
+    return 0;
+}
