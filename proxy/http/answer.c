@@ -174,26 +174,29 @@ static void set_failure(struct quo_problem *problem, const struct quo_operation 
                         const struct quo_response *response)
 {
     bool unknown = is_write(operation->method) && response->outcome == QUO_UNKNOWN;
+    const char *refusal = response->refusal != QUO_OK ? quo_status_text(response->refusal) : "";
 
+    if (unknown) {
+        /* A status of "nothing happened" would be a lie when something may have. */
+        set_shortage(problem, QUO_PROBLEM_OUTCOME_UNKNOWN, operation, response, refusal);
+        problem->outcome = QUO_UNKNOWN;
+        return;
+    }
     switch (response->verdict) {
     case QUO_VERDICT_UNAVAILABLE:
-        set_shortage(problem,
-                     unknown ? QUO_PROBLEM_OUTCOME_UNKNOWN : QUO_PROBLEM_QUORUM_UNAVAILABLE,
-                     operation, response, "the others cannot be reached");
+        set_shortage(problem, QUO_PROBLEM_QUORUM_UNAVAILABLE, operation, response,
+                     "the others cannot be reached");
         break;
     case QUO_VERDICT_TIMEOUT:
-        set_shortage(problem, QUO_PROBLEM_TIMEOUT, operation, response, "");
+        set_shortage(problem, QUO_PROBLEM_TIMEOUT, operation, response, refusal);
         break;
     case QUO_VERDICT_REFUSED:
-        /* A status of "nothing happened" would be a lie when something may have. */
-        set_shortage(problem,
-                     unknown ? QUO_PROBLEM_OUTCOME_UNKNOWN : refusal_problem(response->refusal),
-                     operation, response, quo_status_text(response->refusal));
+        set_shortage(problem, refusal_problem(response->refusal), operation, response, refusal);
         break;
     default:
         QUO_UNREACHABLE();
     }
-    problem->outcome = is_write(operation->method) ? response->outcome : QUO_NOT_APPLIED;
+    problem->outcome = response->outcome;
 }
 
 static void add_receipt(struct quo_answer *answer, const struct quo_operation *operation,

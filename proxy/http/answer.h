@@ -6,7 +6,7 @@
 #include "proxy/http/request.h"
 
 #define QUO_ANSWER_HEADERS_MAX 12u
-#define QUO_ANSWER_TEXT_MAX 1792u
+#define QUO_ANSWER_TEXT_MAX 2048u
 
 /* One answer. Header values borrow from `text`, from the record, or are static. */
 struct quo_answer {

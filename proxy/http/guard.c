@@ -50,14 +50,15 @@ static uint32_t find_stream(const struct quo_guard *guard, uint32_t id)
 static void decay(struct quo_guard *guard, uint64_t mono_us)
 {
     uint64_t second = mono_us / 1000000;
-    uint64_t passed = second - guard->second;
 
-    if (passed == 0)
+    if (second == guard->second)
         return;
-    guard->second = second;
     guard->resets = guard->control = 0;
-    guard->requests = passed < 32 ? guard->requests >> passed : 0;
-    guard->cancelled = passed < 32 ? guard->cancelled >> passed : 0;
+    for (; guard->second < second && guard->requests > 0; guard->second++) {
+        guard->requests -= (guard->requests + 7) / 8;
+        guard->cancelled -= (guard->cancelled + 7) / 8;
+    }
+    guard->second = second;
 }
 
 static enum quo_flood on_headers(struct quo_guard *guard, uint32_t id, uint8_t flags)

@@ -37,10 +37,11 @@ const char *quo_flood_name(enum quo_flood flood);
 #define QUO_GUARD_CONTROL_MAX 1000u      /* a second */
 #define QUO_GUARD_BLOCK_MAX (64u * 1024) /* bytes of one header block, compressed */
 #define QUO_GUARD_BLOCK_FRAMES_MAX 32u   /* frames of one header block */
-#define QUO_GUARD_BODIES_MAX (128ull * 1024 * 1024) /* unfinished bodies of one connection, bytes  \
-                                                     */
-#define QUO_GUARD_DEAF_MAX 20000u                   /* frames while a write is stuck */
-#define QUO_GUARD_STREAMS 128u /* streams with a body under way; the library allows 100 */
+#define QUO_GUARD_BODIES_MAX                                                                       \
+    (128ull * 1024 * 1024)        /* unfinished bodies of one connection, bytes                    \
+                                   */
+#define QUO_GUARD_DEAF_MAX 20000u /* frames while a write is stuck */
+#define QUO_GUARD_STREAMS 128u    /* streams with a body under way; the library allows 100 */
 
 struct quo_guard {
     uint32_t preface; /* bytes of the connection preface still to come */
@@ -54,7 +55,7 @@ struct quo_guard {
     uint64_t second;    /* the current one */
     uint32_t resets;    /* in it */
     uint32_t control;   /* in it */
-    uint32_t requests;  /* halved every second */
+    uint32_t requests;  /* less an eighth every second */
     uint32_t cancelled; /* likewise */
     uint32_t deaf;      /* frames since the last write was finished */
 

@@ -51,7 +51,7 @@ static void put_version(struct quo_sf_writer *w, const struct quo_receipt *recei
 static void put_replicas(struct quo_sf_writer *w, const struct quo_receipt *receipt,
                          const struct quo_map *map)
 {
-    size_t count = QUO_MIN(receipt->replies, QUO_REPLICAS_MAX);
+    size_t count = QUO_MIN(receipt->replies, QUO_COUNT(receipt->answered));
     char id[17];
 
     quo_sf_list_begin(w, "replicas");

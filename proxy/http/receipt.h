@@ -11,7 +11,7 @@
 
 #include "proxy/service/service.h"
 
-#define QUO_RECEIPT_MAX 1024u
+#define QUO_RECEIPT_MAX 1536u
 
 /* Writes the receipt of an answered operation. `asked` is what the request came down to; members
  * that are not known (a version that was never chosen, a level that was not reached) are left out.

@@ -1,0 +1,163 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "proxy/http/ask.h"
+
+enum { OK = QUO_PROBLEM_NONE, QUERY = QUO_PROBLEM_BAD_QUERY };
+enum { HEADER = QUO_PROBLEM_BAD_HEADER, CONSISTENCY = QUO_PROBLEM_BAD_CONSISTENCY };
+
+static void queries_are_read(void **state)
+{
+    struct quo_problem problem;
+    struct quo_ask ask;
+
+    (void)state;
+    assert_true(quo_ask_parse_query(quo_slice_of(""), &ask, &problem));
+    assert_true(quo_ask_is_nothing(&ask));
+    assert_true(quo_ask_parse_query(quo_slice_of("&&"), &ask, &problem));
+    assert_true(quo_ask_is_nothing(&ask));
+    assert_true(
+        quo_ask_parse_query(quo_slice_of("level=all&r=0&w=12&dw=3&timeout=2s"), &ask, &problem));
+    assert_true(ask.has_level && ask.level == QUO_LEVEL_ALL);
+    assert_int_equal(ask.r, 0);
+    assert_int_equal(ask.w, 12);
+    assert_int_equal(ask.dw, 3);
+    assert_int_equal(ask.timeout_ms, 2000);
+    assert_true(quo_ask_parse_query(quo_slice_of("timeout=250ms&level=str%6Fng"), &ask, &problem));
+    assert_int_equal(ask.timeout_ms, 250);
+    assert_int_equal(ask.level, QUO_LEVEL_STRONG);
+    assert_int_equal(ask.r, -1);
+    assert_true(quo_ask_parse_query(quo_slice_of("timeout=60000&r=007"), &ask, &problem));
+    assert_int_equal(ask.timeout_ms, 60000);
+    assert_int_equal(ask.r, 7);
+}
+
+static void bad_queries_are_refused(void **state)
+{
+    static const struct {
+        const char *query;
+        int type;
+        const char *word; /* in the detail */
+    } rows[] = {
+        {"level=strnog", CONSISTENCY,
+         "\"strnog\"; the levels are eventual, quorum, strong and all"},
+        {"level=", CONSISTENCY, "\"\""},
+        {"level", CONSISTENCY, "\"\""},
+        {"level=STRONG", CONSISTENCY, "STRONG"},
+        {"level=strong%00", CONSISTENCY, "\\x00"},
+        {"level=%zz", QUERY, "escape"},
+        {"level=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", QUERY, "too long"},
+        {"levle=strong", QUERY, "\"levle\"; there are level, r, w, dw, timeout"},
+        {"=1", QUERY, "\"\""},
+        {"Level=strong", QUERY, "Level"},
+        {"r=2&r=2", QUERY, "r is given twice"},
+        {"level=strong&level=strong", QUERY, "level is given twice"},
+        {"r=", QUERY, "r="},
+        {"r=-1", QUERY, "-1"},
+        {"r=+1", QUERY, "+1"},
+        {"r=0x2", QUERY, "0x2"},
+        {"r=2.0", QUERY, "2.0"},
+        {"r= 2", QUERY, "decimal"},
+        {"r=two", QUERY, "two"},
+        {"r=1000000000", QUERY, "1000000000"},
+        {"w=99999999999999999999", QUERY, "decimal"},
+        {"dw=1%202", QUERY, "decimal"},
+        {"timeout=", QUERY, "250ms"},
+        {"timeout=ms", QUERY, "250ms"},
+        {"timeout=s", QUERY, "250ms"},
+        {"timeout=1h", QUERY, "1h"},
+        {"timeout=1.5s", QUERY, "1.5s"},
+        {"timeout=-1s", QUERY, "-1s"},
+        {"timeout=0", CONSISTENCY, "0 ms"},
+        {"timeout=0s", CONSISTENCY, "0 ms"},
+        {"timeout=61s", CONSISTENCY, "61000 ms is not allowed; it must be from 1 to 60000"},
+        {"timeout=999999999s", CONSISTENCY, "999999999000"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < QUO_COUNT(rows); i++) {
+        struct quo_ask ask = {.r = 55};
+        struct quo_problem problem = {0};
+
+        if (quo_ask_parse_query(quo_slice_of(rows[i].query), &ask, &problem))
+            fail_msg("accepted: %s", rows[i].query);
+        assert_int_equal(problem.type, rows[i].type);
+        if (strstr(problem.detail, rows[i].word) == NULL)
+            fail_msg("%s: %s", rows[i].query, problem.detail);
+        assert_int_equal(problem.outcome, QUO_NOT_APPLIED);
+        assert_int_equal(ask.r, 55);
+    }
+}
+
+static void headers_are_read(void **state)
+{
+    struct quo_problem problem;
+    struct quo_ask header, query;
+
+    (void)state;
+    assert_true(
+        quo_ask_parse_header(quo_slice_of("strong;timeout=250;r=2;w=2;dw=1"), &header, &problem));
+    assert_true(quo_ask_parse_query(quo_slice_of("dw=1&w=2&r=2&timeout=250ms&level=strong"), &query,
+                                    &problem));
+    assert_true(quo_ask_equal(&header, &query));
+    assert_true(quo_ask_parse_header(quo_slice_of(" eventual "), &header, &problem));
+    assert_int_equal(header.level, QUO_LEVEL_EVENTUAL);
+    assert_false(quo_ask_equal(&header, &query));
+}
+
+static void bad_headers_are_refused(void **state)
+{
+    static const struct {
+        const char *field;
+        int type;
+        const char *word;
+    } rows[] = {
+        {"", HEADER, "offset 0"},
+        {"strong;", HEADER, "offset 7"},
+        {"\"strong\"", HEADER, "begin with a level"},
+        {"2", HEADER, "begin with a level"},
+        {"(strong)", HEADER, "offset 0"},
+        {"strong, eventual", HEADER, "offset 6"},
+        {"strnog", CONSISTENCY, "strnog"},
+        {"strong;x=1", HEADER, "\"x\"; there are r, w, dw, timeout"},
+        {"strong;level=all", HEADER, "level"},
+        {"strong;r", HEADER, "whole number of replicas"},
+        {"strong;r=two", HEADER, "whole number"},
+        {"strong;r=\"2\"", HEADER, "whole number"},
+        {"strong;r=-1", HEADER, "whole number"},
+        {"strong;r=1000000000", HEADER, "whole number"},
+        {"strong;r=2;r=2", HEADER, "\"r\" of Consistency is given twice"},
+        {"strong;timeout=1.5", HEADER, "whole number"},
+        {"strong;timeout=0", CONSISTENCY, "0 ms"},
+        {"strong;timeout=60001", CONSISTENCY, "60001"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < QUO_COUNT(rows); i++) {
+        struct quo_ask ask = {.r = 55};
+        struct quo_problem problem = {0};
+
+        if (quo_ask_parse_header(quo_slice_of(rows[i].field), &ask, &problem))
+            fail_msg("accepted: %s", rows[i].field);
+        if (problem.type != (enum quo_problem_type)rows[i].type ||
+            strstr(problem.detail, rows[i].word) == NULL)
+            fail_msg("%s: %s", rows[i].field, problem.detail);
+        assert_int_equal(ask.r, 55);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(queries_are_read),
+        cmocka_unit_test(bad_queries_are_refused),
+        cmocka_unit_test(headers_are_read),
+        cmocka_unit_test(bad_headers_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
