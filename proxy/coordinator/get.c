@@ -280,16 +280,14 @@ static void on_query_reply(struct quo_get *get, const struct quo_event *event,
     decide(get, event->now_us, effects);
 }
 
-static void on_query_failed(struct quo_get *get, const struct quo_event *event,
-                            struct quo_effects *effects)
+static void query_failed(struct quo_get *get, uint8_t member, struct quo_effects *effects)
 {
-    if (event->member == get->fetching) {
+    if (member == get->fetching) {
         get->fetching = QUO_MEMBER_NONE;
-        get->unfetchable |= QUO_MEMBER(event->member);
+        get->unfetchable |= QUO_MEMBER(member);
     } else {
-        quo_query_failed(&get->query, &get->plan, event->member, effects);
+        quo_query_failed(&get->query, &get->plan, member, effects);
     }
-    decide(get, event->now_us, effects);
 }
 
 static void judge_write_back(struct quo_get *get, struct quo_effects *effects)
@@ -339,36 +337,38 @@ static void on_reply(struct quo_get *get, const struct quo_event *event,
     }
 }
 
-static void on_failed(struct quo_get *get, const struct quo_event *event,
+/* No reply will come from these. */
+static void on_failed(struct quo_get *get, quo_members members, uint64_t now_us,
                       struct quo_effects *effects)
 {
-    if (!quo_members_has(quo_get_waiting(get), event->member))
+    members &= quo_get_waiting(get);
+    if (members == 0)
         return;
-    if (get->phase == QUO_GET_QUERY) {
-        on_query_failed(get, event, effects);
-        return;
+    for (uint8_t i = 0; i < get->plan.count; i++) {
+        if (!quo_members_has(members, i))
+            continue;
+        if (get->phase == QUO_GET_QUERY)
+            query_failed(get, i, effects);
+        else
+            quo_tally_unreachable(&get->held, i);
     }
-    quo_tally_unreachable(&get->held, event->member);
-    judge_write_back(get, effects);
+    if (get->phase == QUO_GET_QUERY)
+        decide(get, now_us, effects);
+    else
+        judge_write_back(get, effects);
 }
 
-/* Late replies: nothing is decided any more, but who is awaited still counts. */
+/* Nothing is decided any more, but who is awaited still counts. */
 static void after_answer(struct quo_get *get, const struct quo_event *event)
 {
     struct quo_tally *tally = get->phase == QUO_GET_QUERY ? &get->query.replies : &get->held;
+    quo_members gone = quo_event_members(event) & quo_get_waiting(get);
 
     if (event->type == QUO_EVENT_TIMER)
         get->over = event->now_us >= get->deadline_us;
-    if (event->type != QUO_EVENT_REPLY && event->type != QUO_EVENT_FAILED)
-        return;
-    if (!quo_members_has(quo_get_waiting(get), event->member))
-        return;
-    if (event->type == QUO_EVENT_REPLY) {
+    if (event->type == QUO_EVENT_REPLY && gone != 0)
         QUO_PROBE(LATE_REPLY);
-        quo_tally_yes(tally, event->member);
-    } else {
-        quo_tally_unreachable(tally, event->member);
-    }
+    tally->unreachable |= gone;
 }
 
 static void on_timer(struct quo_get *get, const struct quo_event *event,
@@ -413,9 +413,7 @@ void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo
 {
     effects->count = 0;
     effects->round = get->round;
-    bool is_stale = (event->type == QUO_EVENT_REPLY || event->type == QUO_EVENT_FAILED) &&
-                    event->round != get->round;
-    if (is_stale)
+    if (quo_event_members(event) != 0 && event->round != get->round)
         return;
     if (get->answered) {
         after_answer(get, event);
@@ -431,8 +429,9 @@ void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo
     case QUO_EVENT_REPLY:
         on_reply(get, event, effects);
         return;
+    case QUO_EVENT_UNSENT:
     case QUO_EVENT_FAILED:
-        on_failed(get, event, effects);
+        on_failed(get, quo_event_members(event), event->now_us, effects);
         return;
     case QUO_EVENT_TIMER:
         on_timer(get, event, effects);

@@ -350,6 +350,8 @@ static void on_store_reply(struct quo_put *put, const struct quo_event *event,
 static void on_query_reply(struct quo_put *put, const struct quo_event *event,
                            struct quo_effects *effects)
 {
+    if (!quo_members_has(quo_put_waiting(put), event->member))
+        return;
     if (event->reply->status == QUO_WRONG_EPOCH && event->newer != NULL) {
         put->plan = *event->newer;
         if (may_try_again(put, effects))
@@ -360,41 +362,49 @@ static void on_query_reply(struct quo_put *put, const struct quo_event *event,
     judge_query(put, effects);
 }
 
+/* No reply will come from these. */
 static void on_failed(struct quo_put *put, const struct quo_event *event,
                       struct quo_effects *effects)
 {
-    if (!quo_members_has(quo_put_waiting(put), event->member))
+    quo_members members = quo_event_members(event) & quo_put_waiting(put);
+
+    if (members == 0)
         return;
-    if (put->phase == QUO_PUT_QUERY) {
-        quo_query_failed(&put->query, &put->plan, event->member, effects);
-        judge_query(put, effects);
-        return;
+    if (put->phase == QUO_PUT_STORE && event->type == QUO_EVENT_FAILED)
+        put->maybe |= members;
+    for (uint8_t i = 0; i < put->plan.count; i++) {
+        if (!quo_members_has(members, i))
+            continue;
+        if (put->phase == QUO_PUT_QUERY) {
+            quo_query_failed(&put->query, &put->plan, i, effects);
+        } else {
+            quo_tally_unreachable(&put->acks, i);
+            quo_tally_unreachable(&put->disk, i);
+        }
     }
-    if (event->sent)
-        put->maybe |= QUO_MEMBER(event->member);
-    quo_tally_unreachable(&put->acks, event->member);
-    quo_tally_unreachable(&put->disk, event->member);
-    judge_store(put, effects);
+    if (put->phase == QUO_PUT_QUERY)
+        judge_query(put, effects);
+    else
+        judge_store(put, effects);
 }
 
-/* Late replies: nothing is decided any more, but who is awaited still counts, and who holds it too.
- */
+/* Nothing is decided any more, but who is awaited still counts, and who holds it too. */
 static void after_answer(struct quo_put *put, const struct quo_event *event)
 {
+    quo_members late = quo_event_members(event) & quo_put_waiting(put);
+
     if (event->type == QUO_EVENT_TIMER)
         put->over = event->now_us >= put->deadline_us;
-    if (event->type != QUO_EVENT_REPLY && event->type != QUO_EVENT_FAILED)
-        return;
-    if (!quo_members_has(quo_put_waiting(put), event->member))
+    if (late == 0)
         return;
     if (event->type == QUO_EVENT_REPLY)
         QUO_PROBE(LATE_REPLY);
     if (put->phase == QUO_PUT_QUERY)
-        quo_tally_unreachable(&put->query.replies, event->member);
+        put->query.replies.unreachable |= late;
     else if (event->type == QUO_EVENT_REPLY)
         take_store_reply(put, event);
     else
-        quo_tally_unreachable(&put->acks, event->member);
+        put->acks.unreachable |= late;
 }
 
 static void on_timer(struct quo_put *put, const struct quo_event *event,
@@ -431,6 +441,7 @@ static void step(struct quo_put *put, const struct quo_event *event, struct quo_
         else if (put->phase == QUO_PUT_STORE)
             on_store_reply(put, event, effects);
         return;
+    case QUO_EVENT_UNSENT:
     case QUO_EVENT_FAILED:
         on_failed(put, event, effects);
         return;
@@ -452,11 +463,9 @@ static void step(struct quo_put *put, const struct quo_event *event, struct quo_
 
 void quo_put_step(struct quo_put *put, const struct quo_event *event, struct quo_effects *effects)
 {
-    bool is_answer = event->type == QUO_EVENT_REPLY || event->type == QUO_EVENT_FAILED;
-
     effects->count = 0;
     effects->round = put->round;
-    if (is_answer && event->round != put->round)
+    if (quo_event_members(event) != 0 && event->round != put->round)
         return;
     if (put->answered)
         after_answer(put, event);

@@ -1,8 +1,8 @@
 /* What goes into a coordinator and what comes out: events in, effects out.
  *
  * A coordinator sends nothing and knows no time. The driver feeds it one event, carries out the
- * effects in their order, and feeds what these bring: a STORE or QUERY that could not be sent comes
- * back as FAILED, a TAG as TAGGED, a granted HEDGE as HEDGE.
+ * effects in their order, and feeds what these bring: STOREs and QUERYs that could not be sent come
+ * back together as UNSENT, a TAG as TAGGED, a granted HEDGE as HEDGE.
  */
 #ifndef QUORATE_COORDINATOR_STEP_H
 #define QUORATE_COORDINATOR_STEP_H
@@ -13,7 +13,8 @@
 enum quo_event_type {
     QUO_EVENT_START = 1, /* once, first */
     QUO_EVENT_REPLY,     /* `member` answered the request of `round`: `reply` */
-    QUO_EVENT_FAILED, /* no reply of `member` will come in `round`; `sent`: it may have arrived */
+    QUO_EVENT_UNSENT,    /* the requests of `round` to `members` could not be sent */
+    QUO_EVENT_FAILED, /* no reply of `member` will come in `round`; the request may have arrived */
     QUO_EVENT_TIMER,  /* a deadline may have passed */
     QUO_EVENT_HEDGE,  /* the budget allows the hedge that was asked for */
     QUO_EVENT_TAGGED, /* here is the version that was asked for: `tag` */
@@ -22,14 +23,28 @@ enum quo_event_type {
 struct quo_event {
     enum quo_event_type type;
     uint64_t now_us;
-    uint8_t member;
-    uint16_t round;
-    bool sent;
+    uint8_t member;      /* REPLY, FAILED */
+    quo_members members; /* UNSENT */
+    uint16_t round;      /* of the request: REPLY, FAILED, UNSENT */
     const struct quo_msg_reply *reply;
     /* With a reply of WRONG_EPOCH: the plan under the newer entry; NULL if that cannot be used. */
     const struct quo_plan *newer;
     struct quo_version tag;
 };
+
+/* The members that an event is about; none for what concerns the whole operation. */
+static inline quo_members quo_event_members(const struct quo_event *event)
+{
+    switch (event->type) {
+    case QUO_EVENT_REPLY:
+    case QUO_EVENT_FAILED:
+        return QUO_MEMBER(event->member);
+    case QUO_EVENT_UNSENT:
+        return event->members;
+    default:
+        return 0;
+    }
+}
 
 enum quo_effect_type {
     QUO_EFFECT_QUERY = 1, /* QUERY to `member`, with `value_max` */

@@ -202,10 +202,10 @@ static bool follow_up(struct agenda *agenda, uint64_t now_us, struct quo_event *
         ret->type = QUO_EVENT_TAGGED;
         ret->tag = agenda->tag;
     } else if (agenda->unsent != 0) {
-        ret->type = QUO_EVENT_FAILED;
+        ret->type = QUO_EVENT_UNSENT;
         ret->round = agenda->unsent_round;
-        ret->member = (uint8_t)__builtin_ctz(agenda->unsent);
-        agenda->unsent &= (quo_members)(agenda->unsent - 1u);
+        ret->members = agenda->unsent;
+        agenda->unsent = 0;
     } else if (agenda->hedge) {
         agenda->hedge = false;
         ret->type = QUO_EVENT_HEDGE;

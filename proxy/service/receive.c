@@ -85,7 +85,6 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
         return;
     if (quo_msg_reply_decode(frame->body, &reply) != QUO_OK || !quo_status_on_wire(reply.status)) {
         event.type = QUO_EVENT_FAILED;
-        event.sent = true;
         quo_drive(service, op, &event);
         return;
     }
@@ -117,7 +116,6 @@ static void on_down(void *receiver, uint64_t peer)
             .now_us = quo_mono_us(service->env),
             .member = member,
             .round = quo_coordinator_round(&op->coordinator),
-            .sent = true,
         };
         quo_drive(service, op, &event);
     }
