@@ -164,7 +164,7 @@ struct quo_server {
     bool serving, draining;
     bool failed;          /* the storage is lost for writing, for ever */
     bool full;            /* the disk was full at the last commit */
-    uint64_t probe_at_us; /* the disk may be tried again */
+    uint64_t probe_at_us; /* when full: the disk may be tried again */
     struct quo_server_stats stats;
 };
 
@@ -178,7 +178,7 @@ enum quo_status quo_request_init(const struct quo_server *server, struct quo_req
  * Otherwise request->ns is set and the rule of its message may be applied. */
 bool quo_request_admit(struct quo_server *server, struct quo_request *request);
 /* Whether `need` more bytes may be taken for writing: QUO_OK, QUO_READ_ONLY, QUO_DISK_FULL or
- * QUO_BUSY. QUO_OK on a full disk lets this one write through to try it. */
+ * QUO_BUSY. On a full disk QUO_OK once a pause is over and until a commit tries the disk again. */
 enum quo_status quo_request_may_write(struct quo_server *server, size_t need);
 /* Writes the storage key, at most QUO_STORAGE_KEY_MAX bytes; returns it. */
 struct quo_slice quo_request_key(const struct quo_request *request, struct quo_slice key,

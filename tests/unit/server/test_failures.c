@@ -44,9 +44,12 @@ static void test_full_disk_is_tried_again_once_a_second(void **state)
     fail_commit(&h, 1, QUO_DISK_FULL);
     uint64_t probe = put_synced(&h, "a", 4);
     assert_false(answered(&h, probe));
-    expect(&h, put_synced(&h, "b", 4), QUO_DISK_FULL); /* one at a time */
+    uint64_t along = put_synced(&h, "b", 4); /* what gathers with it costs nothing */
+    quo_server_end_turn(h.server);
+    expect(&h, put_synced(&h, "c", 4), QUO_DISK_FULL); /* one at a time */
     settle(&h);
     expect(&h, probe, QUO_DISK_FULL);
+    expect(&h, along, QUO_DISK_FULL);
     assert_false(quo_server_writable(h.server));
     h.mono_us += 1000000;
     uint64_t second = put_synced(&h, "a", 5);
@@ -73,7 +76,6 @@ static void test_probe_that_writes_nothing_does_not_block_the_next(void **state)
     h.mono_us += 1000000;
     expect_version(&h, put_synced(&h, "a", 4), QUO_SUPERSEDED, 5, true);
     assert_false(quo_server_writable(h.server));
-    h.mono_us += 1000000;
     uint64_t id = put_synced(&h, "a", 7);
     settle(&h);
     expect_version(&h, id, QUO_OK, 7, true);

@@ -96,9 +96,6 @@ static void check_after(struct harness *h, const uint64_t ids[3], bool struck)
     /* The engine takes a lack of memory for a full disk; the epoch may have been lost with it. */
     settle(h);
     h->mono_us += 1000000;
-    query(h, "a");
-    settle(h);
-    h->mono_us += 1000000;
     uint64_t last = put_synced(h, "last", 1);
     settle(h);
     expect_version(h, last, QUO_OK, 1, true);
