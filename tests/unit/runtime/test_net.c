@@ -730,6 +730,32 @@ static void a_peer_that_does_not_read_gets_no_more(void **state)
     TURN_UNTIL(bed, node->ups == node->downs + 1);
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* For longer than silence is borne it reads and says nothing: that it reads shows that it lives. */
+static void a_peer_that_reads_slowly_is_kept(void **state)
+{
+    struct bed *bed = *state;
+    struct node *node = &bed->nodes[0];
+    struct stranger stranger = meet(node->port);
+    ask_without_reading(bed, node, &stranger);
+    const uint64_t start_ms = now_ms();
+    uint64_t elapsed_ms;
+    while ((elapsed_ms = now_ms() - start_ms) < 4000) {
+        if (stranger.got < elapsed_ms * (MIB / 32))
+            hear(&stranger);
+        quo_loop_turn(bed->loop, 1);
+    }
+    assert_false(stranger.ended);
+    assert_int_equal(node->downs, 0);
+    close(stranger.fd);
+}
+
 static void a_peer_that_never_reads_is_dropped(void **state)
 {
     struct bed *bed = *state;
@@ -935,6 +961,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_frame_cut_off_is_no_harm, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stranger_that_says_nothing_is_dropped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_peer_that_does_not_read_gets_no_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_peer_that_reads_slowly_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_peer_that_never_reads_is_dropped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replies_over_the_limit_end_the_connection, set_up,
                                         tear_down),
