@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "quorate/cluster.h"
+#include "quorate/record.h"
 #include "quorate/status.h"
 #include "quorate/version.h"
 
@@ -79,6 +80,11 @@ struct quo_replica_verdict {
  * message. */
 struct quo_replica_verdict quo_replica_query(const struct quo_replica_view *view,
                                              uint32_t value_max);
+
+/* Whether a STORE may bring this record: made by a blind write, with no past of its own. What a
+ * read-modify-write made is relayed by its own message, never by STORE (store.c, PROTOCOLS B3:
+ * "flags = BLIND, hist_from = t, ring = {}"). */
+bool quo_replica_is_blind(const struct quo_record *record);
 
 /* The record of a STORE, as the replica sees it. */
 struct quo_replica_incoming {

@@ -2,6 +2,12 @@
 
 #include "quorate/testpoints.h"
 
+bool quo_replica_is_blind(const struct quo_record *record)
+{
+    return (record->flags & QUO_RECORD_BLIND) != 0 && record->ring_count == 0 &&
+           quo_version_equal(record->hist_from, record->version);
+}
+
 /* The order of the tests is the rule:
  * - equal first, so that a STORE sent twice is answered as it was the first time, even when a
  * promise or the floor has passed it since;

@@ -226,7 +226,7 @@ void quo_handle_store(struct quo_server *server, uint64_t peer, uint64_t id, str
     struct quo_msg_store message;
     struct quo_record record;
     if (quo_msg_store_decode(body, &message) != QUO_OK || (message.flags & ~STORE_FLAGS) != 0 ||
-        quo_record_decode(message.record, &record) != QUO_OK) {
+        quo_record_decode(message.record, &record) != QUO_OK || !quo_replica_is_blind(&record)) {
         quo_reply_status(server, peer, id, QUO_MALFORMED);
         return;
     }

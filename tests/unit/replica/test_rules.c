@@ -120,6 +120,23 @@ static void test_node_decides_between_equal_clocks(void **state)
     assert_int_equal(quo_replica_store(&before, &in).status, QUO_SUPERSEDED);
 }
 
+static void test_only_blind_records_are_stored(void **state)
+{
+    (void)state;
+    struct quo_record record = {.flags = QUO_RECORD_BLIND, .version = v(5), .hist_from = v(5)};
+    assert_true(quo_replica_is_blind(&record));
+    record.flags |= QUO_RECORD_TOMBSTONE;
+    assert_true(quo_replica_is_blind(&record));
+    record.flags = QUO_RECORD_TOMBSTONE;
+    assert_false(quo_replica_is_blind(&record));
+    record.flags = QUO_RECORD_BLIND;
+    record.hist_from = v(4);
+    assert_false(quo_replica_is_blind(&record));
+    record.hist_from = v(5);
+    record.ring_count = 1;
+    assert_false(quo_replica_is_blind(&record));
+}
+
 static void test_query_shows_what_is_held(void **state)
 {
     (void)state;
@@ -247,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_store_again_is_done_whatever_passed_it),
         cmocka_unit_test(test_store_of_other_bytes_under_a_version),
         cmocka_unit_test(test_node_decides_between_equal_clocks),
+        cmocka_unit_test(test_only_blind_records_are_stored),
         cmocka_unit_test(test_query_shows_what_is_held),
         cmocka_unit_test(test_query_leaves_large_values_out),
         cmocka_unit_test(test_query_of_an_absent_key_reads_none_whatever_the_floor),

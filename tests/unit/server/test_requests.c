@@ -78,6 +78,27 @@ static void test_flipped_bytes(void **state)
     harness_stop(&h);
 }
 
+static void test_record_that_no_blind_write_made(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_start(&h);
+    uint8_t bytes[QUO_RECORD_OVERHEAD_MAX];
+    struct quo_record record = {.version = {HLC(5), 7}, .hist_from = {HLC(5), 7}};
+    quo_record_encode(&record, bytes);
+    struct quo_msg_store message = {
+        .ns = NS_MIXED,
+        .kind = QUO_KIND_MIXED,
+        .key = quo_slice_of("a"),
+        .record = quo_slice(bytes, quo_record_size(&record)),
+    };
+    expect(&h, send_store(&h, &message), QUO_MALFORMED);
+    record.flags = QUO_RECORD_BLIND;
+    quo_record_encode(&record, bytes);
+    expect(&h, send_store(&h, &message), QUO_OK);
+    harness_stop(&h);
+}
+
 static void test_unknown_message(void **state)
 {
     (void)state;
@@ -281,6 +302,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_truncated_bodies),
         cmocka_unit_test(test_flipped_bytes),
+        cmocka_unit_test(test_record_that_no_blind_write_made),
         cmocka_unit_test(test_unknown_message),
         cmocka_unit_test(test_partition_that_does_not_exist),
         cmocka_unit_test(test_unknown_flags),
