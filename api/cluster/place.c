@@ -23,17 +23,22 @@ static bool score_above(struct score a, struct score b)
     return left != right ? left > right : a.replica > b.replica;
 }
 
-static struct score score_of(const struct quo_node_info *node, uint32_t partition)
+static uint64_t hash_of(const struct quo_node_info *node, uint32_t partition)
 {
-    uint8_t seed[12];
+    uint8_t bytes[12];
 
-    quo_put_u64(seed, node->replica);
-    quo_put_u32(seed + 8, partition);
-    return (struct score){
-        .replica = node->replica,
-        .deficit = quo_log2_deficit(XXH3_64bits(seed, sizeof seed)),
-        .weight = node->weight,
-    };
+    quo_put_u64(bytes, node->replica);
+    quo_put_u32(bytes + 8, partition);
+    return XXH3_64bits(bytes, sizeof bytes);
+}
+
+/* Whether a node surely stays below `worst`, without its logarithm: -log2(h) is never less than
+ * 1 - h. Spares the logarithm of nearly all nodes of a large cluster. */
+static bool surely_below(uint32_t weight, uint64_t hash, struct score worst)
+{
+    const uint64_t least = ~hash >> (64 - QUO_LOG2_FRACTION);
+
+    return (quo_u128)weight * worst.deficit < (quo_u128)worst.weight * least;
 }
 
 /* Keeps `best` as the highest scores seen, highest first; `count` of them are there already. */
@@ -54,8 +59,14 @@ static void place_partition(struct quo_map *map, uint32_t partition)
     struct score best[QUO_REPLICAS_MAX];
     struct quo_entry *entry = &map->entries[partition];
 
-    for (uint32_t i = 0; i < map->node_count; i++)
-        insert(best, QUO_MIN(i, map->replicas), map->replicas, score_of(&map->nodes[i], partition));
+    for (uint32_t i = 0; i < map->node_count; i++) {
+        const struct quo_node_info *node = &map->nodes[i];
+        const uint64_t hash = hash_of(node, partition);
+        if (i >= map->replicas && surely_below(node->weight, hash, best[map->replicas - 1]))
+            continue;
+        const struct score score = {node->replica, quo_log2_deficit(hash), node->weight};
+        insert(best, QUO_MIN(i, map->replicas), map->replicas, score);
+    }
     *entry = (struct quo_entry){
         .epoch = map->epoch,
         .state = QUO_ENTRY_NORMAL,
