@@ -1,7 +1,5 @@
 #include "proxy/service/drive.h"
 
-#include "quorate/testpoints.h"
-
 /* Every so many plans the slow replicas are tried in their turn, to see whether they still are. */
 #define PROBE_SLOW_EVERY 64u
 

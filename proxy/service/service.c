@@ -5,11 +5,8 @@
 #include "proxy/service/drive.h"
 #include "proxy/service/ready.h"
 #include "proxy/service/receive.h"
-#include "quorate/testpoints.h"
 
 #define HEDGE_MIN_DEFAULT_US 1000u
-/* All loops alike: for the test that must notice. */
-#define SHARED_NODE 1u
 
 struct quo_service *quo_service_new(const struct quo_service_options *options)
 {
@@ -31,8 +28,7 @@ struct quo_service *quo_service_new(const struct quo_service_options *options)
     quo_peers_init(&service->peers, options->map);
     quo_hedge_init(&service->hedge, options->hedge_percent,
                    options->hedge_min_us != 0 ? options->hedge_min_us : HEDGE_MIN_DEFAULT_US);
-    quo_hlc_init(&service->clock,
-                 QUO_MUTANT(SHARED_NODE_ID) ? SHARED_NODE : quo_drive_fresh_node(service));
+    quo_hlc_init(&service->clock, quo_drive_fresh_node(service));
     service->transport->receiver = service;
     service->transport->events = &quo_receive_events;
     return service;
