@@ -278,6 +278,7 @@ static void open_store(void)
         .mailbox = mailbox,
         .block_cache_bytes = settings.cache_bytes,
         .write_buffer_bytes = settings.write_buffer_bytes,
+        .disk_reserve_bytes = settings.disk_reserve_bytes,
         .reader_threads = (uint32_t)settings.reader_threads,
     };
 

@@ -10,7 +10,8 @@ struct quo_engine_options {
     struct quo_mailbox *mailbox; /* where completions are posted */
     uint64_t block_cache_bytes;
     uint64_t write_buffer_bytes;
-    uint32_t reader_threads; /* 1 to 64 */
+    uint64_t disk_reserve_bytes; /* that writes leave free for flushes and recovery; 0: none */
+    uint32_t reader_threads;     /* 1 to 64 */
 };
 
 /* RocksDB: one writer thread, one fsync per synced commit, readers for cache misses.

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdatomic.h>
@@ -19,8 +20,9 @@
 #define BLOOM_BITS_PER_KEY 10.0
 #define BLOCK_BYTES 4096
 #define READ_CACHED_ONLY 1 /* kBlockCacheTier: the C header has no name for it */
-#define INFO_LOG_BYTES (4u * 1024 * 1024)
+#define INFO_LOG_FATAL 4   /* InfoLogLevel: the C header has no names for them */
 #define INFO_LOGS 4
+#define NO_SPACE "No space left on device"
 /* Room for a manifest, a log and a small table, on top of what recovery writes out. */
 #define REOPEN_SLACK_BYTES (8u * 1024 * 1024)
 
@@ -41,6 +43,15 @@ static const char corrupt_advice[] =
     "; writes that were acknowledged may be missing, so this replica must not serve: move its data "
     "directory away and add the node again under a new replica id";
 
+#if defined(__SANITIZE_THREAD__)
+/* RocksDB is not instrumented: the sanitizer does not see its synchronisation. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "called_from_lib:librocksdb.so\n";
+}
+#endif
+
 struct quo_batch {
     rocksdb_writebatch_t *native;
     bool incomplete; /* filled while there was no database to name the families */
@@ -50,15 +61,16 @@ struct quo_batch {
 enum attempt {
     ATTEMPT_OK,
     ATTEMPT_NO_ROOM,    /* nothing was applied */
-    ATTEMPT_LOG_BROKEN, /* likewise; this log takes no more, a fresh one would */
-    ATTEMPT_UNKNOWN,
+    ATTEMPT_LOG_BROKEN, /* likewise; this log takes no more, a fresh one may */
+    ATTEMPT_UNKNOWN,    /* it may or may not survive */
 };
 
 struct rocks_store {
     struct quo_store store;
     struct quo_mailbox *mailbox;
     char *path;
-    int directory; /* locked against other processes */
+    int directory;    /* locked against other processes */
+    uint64_t reserve; /* bytes of the disk that writes leave free */
 
     rocksdb_cache_t *cache;
     rocksdb_options_t *options;
@@ -87,8 +99,8 @@ struct rocks_store {
     char attempt_message[MESSAGE_MAX];
     struct quo_task commit_task;
     struct quo_commit *commit; /* under way; the loop's own, like what follows */
-    bool retried;
-    bool failed; /* a write may or may not survive: no more of them */
+    bool log_broken;           /* an append failed: this log takes no more */
+    bool failed;               /* a write may or may not survive: no more of them */
     char failure[MESSAGE_MAX];
 
     /* The readers: loads wait in `loads`, then in `done`; both linked through ->engine. */
@@ -346,7 +358,9 @@ static void set_options(rocksdb_options_t *options, const struct quo_engine_opti
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
-    rocksdb_options_set_max_log_file_size(options, INFO_LOG_BYTES);
+    /* On a full disk a second line to its own log makes RocksDB abort, in builds that keep its
+     * assertions, as Debian's does. */
+    rocksdb_options_set_info_log_level(options, INFO_LOG_FATAL);
     rocksdb_options_set_keep_log_file_num(options, INFO_LOGS);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_stats_persist_period_sec(options, 0);
@@ -427,37 +441,47 @@ static enum quo_status open_database(struct rocks_store *s, char *ret_message)
     return QUO_OK;
 }
 
-/* Whether there is room for the tables that recovery writes and then some. */
-static bool has_room(struct rocks_store *s)
+/* Whether the disk has `bytes` and the reserve. */
+static bool has_room(const struct rocks_store *s, uint64_t bytes)
 {
     struct statvfs disk;
-    uint64_t need = REOPEN_SLACK_BYTES, bytes;
+    return fstatvfs(s->directory, &disk) == 0 &&
+           (uint64_t)disk.f_bavail * disk.f_frsize >= s->reserve + bytes;
+}
+
+/* What recovery writes out as tables. */
+static uint64_t recovery_bytes(const struct rocks_store *s)
+{
+    uint64_t sum = REOPEN_SLACK_BYTES, bytes;
 
     for (int i = 0; s->db != NULL && i < FAMILIES_OPENED; i++) {
         if (rocksdb_property_int_cf(s->db, s->families[i], "rocksdb.cur-size-all-mem-tables",
                                     &bytes) == 0)
-            need += bytes;
+            sum += bytes;
     }
-    return fstatvfs(s->directory, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize >= need;
+    return sum;
 }
 
-/* A full disk broke the current log, and RocksDB starts a fresh one only when it has something to
- * flush: open everything anew. Runs on the loop, which stands still for it, because batches and
- * reads of the loop name families of the open database. */
+/* A full disk broke the log. RocksDB starts a fresh one only when it has something to flush, and
+ * before that an attempt to write may abort the process: so open everything anew. Runs on the loop,
+ * which stands still for it, because batches and reads of the loop name families of the open
+ * database. */
 static enum quo_status open_anew(struct rocks_store *s)
 {
     enum quo_status status = QUO_DISK_FULL;
 
-    if (!has_room(s) || atomic_load(&s->pins) != 0)
+    if (!has_room(s, recovery_bytes(s)) || atomic_load(&s->pins) != 0)
         return QUO_DISK_FULL;
     pthread_rwlock_wrlock(&s->gate);
     if (atomic_load(&s->pins) == 0) {
         close_database(s);
-        status = open_database(s, s->failure);
-        if (status == QUO_OK)
+        status = open_database(s, s->attempt_message);
+        if (status == QUO_OK) {
+            s->log_broken = false;
             atomic_fetch_add_explicit(&s->reopened, 1, memory_order_relaxed);
-        else if (says(s->failure, "No space left on device"))
+        } else if (says(s->attempt_message, NO_SPACE)) {
             status = QUO_DISK_FULL;
+        }
     }
     pthread_rwlock_unlock(&s->gate);
     return status;
@@ -472,24 +496,27 @@ static enum quo_status open_anew(struct rocks_store *s)
  * may be there. */
 static enum attempt judge(const char *message)
 {
-    bool background = says(message, ".sst");
+    const char *file = strrchr(message, '/');
     bool append = says(message, "While appending to file") || says(message, "While open a file");
 
-    if (says(message, "Writer has previous error"))
-        return ATTEMPT_LOG_BROKEN;
-    if (says(message, "No space left on device") && !says(message, "/MANIFEST-") &&
-        (append || background))
+    if (!says(message, NO_SPACE) || file == NULL || says(file, "MANIFEST"))
+        return ATTEMPT_UNKNOWN;
+    if (says(file, ".sst"))
         return ATTEMPT_NO_ROOM;
-    return ATTEMPT_UNKNOWN;
+    return append && says(file, ".log") ? ATTEMPT_LOG_BROKEN : ATTEMPT_UNKNOWN;
 }
 
 static enum attempt write_batch(struct rocks_store *s, const struct quo_commit *commit)
 {
     char *message = NULL;
+    size_t bytes;
 
-    if (s->db == NULL || commit->batch->incomplete) {
-        snprintf(s->attempt_message, MESSAGE_MAX, "the store is closed until there is room");
-        return s->db == NULL ? ATTEMPT_LOG_BROKEN : ATTEMPT_NO_ROOM;
+    rocksdb_writebatch_data(commit->batch->native, &bytes);
+    if (commit->batch->incomplete || (s->reserve > 0 && !has_room(s, bytes))) {
+        snprintf(s->attempt_message, MESSAGE_MAX,
+                 NO_SPACE ": fewer than %" PRIu64 " bytes are free, which are kept in reserve",
+                 s->reserve + bytes);
+        return ATTEMPT_NO_ROOM;
     }
     rocksdb_write(s->db, commit->sync ? s->write_synced : s->write_unsynced, commit->batch->native,
                   &message);
@@ -518,27 +545,24 @@ static void *run_writer(void *store)
     }
 }
 
-static void hand_to_writer(struct rocks_store *s)
-{
-    pthread_mutex_lock(&s->mutex);
-    s->to_write = s->commit;
-    pthread_cond_signal(&s->commit_came);
-    pthread_mutex_unlock(&s->mutex);
-}
-
 static void rocks_commit(struct quo_store *store, struct quo_commit *commit)
 {
     struct rocks_store *s = self(store);
+    enum quo_status status = s->failed ? QUO_IO_ERROR : QUO_OK;
 
     QUO_REQUIRE(s->commit == NULL);
     s->commit = commit;
-    s->retried = false;
-    if (s->failed) {
-        s->attempt = ATTEMPT_UNKNOWN;
+    if (status == QUO_OK && s->log_broken)
+        status = open_anew(s);
+    if (status != QUO_OK) {
+        s->attempt = status == QUO_DISK_FULL ? ATTEMPT_LOG_BROKEN : ATTEMPT_UNKNOWN;
         s->mailbox->ops->post(s->mailbox, &s->commit_task);
         return;
     }
-    hand_to_writer(s);
+    pthread_mutex_lock(&s->mutex);
+    s->to_write = commit;
+    pthread_cond_signal(&s->commit_came);
+    pthread_mutex_unlock(&s->mutex);
 }
 
 static enum quo_status attempt_status(enum attempt attempt)
@@ -563,18 +587,10 @@ static void finish_commit(struct quo_task *task)
 
     if (status != QUO_OK && !s->failed)
         memcpy(s->failure, s->attempt_message, MESSAGE_MAX);
-    if (s->attempt == ATTEMPT_LOG_BROKEN && !s->retried) {
-        s->retried = true;
-        status = open_anew(s);
-        if (status == QUO_OK) {
-            hand_to_writer(s);
-            return;
-        }
-    }
-    if (status != QUO_OK && status != QUO_DISK_FULL) {
-        status = QUO_IO_ERROR;
+    if (s->attempt == ATTEMPT_LOG_BROKEN)
+        s->log_broken = true;
+    if (s->attempt == ATTEMPT_UNKNOWN)
         s->failed = true;
-    }
     atomic_fetch_add_explicit(&s->commits, status == QUO_OK, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->syncs, status == QUO_OK && commit->sync, memory_order_relaxed);
     s->commit = NULL;
@@ -671,7 +687,7 @@ static void rocks_close(struct quo_store *store)
 
     QUO_REQUIRE(s->commit == NULL && s->loads_under_way == 0 && atomic_load(&s->pins) == 0);
     /* For commits that did not ask for it. If it fails they are lost, as they may be. */
-    if (s->db != NULL && !s->failed)
+    if (s->db != NULL && !s->failed && !s->log_broken)
         rocksdb_flush_wal(s->db, 1, &message);
     if (message != NULL)
         rocksdb_free(message);
@@ -751,6 +767,7 @@ static struct rocks_store *make_store(const struct quo_engine_options *options)
     }
     s->store.ops = &rocks_ops;
     s->mailbox = options->mailbox;
+    s->reserve = options->disk_reserve_bytes;
     s->directory = -1;
     pthread_rwlock_init(&s->gate, NULL);
     pthread_mutex_init(&s->mutex, NULL);
