@@ -180,10 +180,16 @@ class Cluster:
         self.replicas = replicas or min(3, nodes)
         self.namespaces = namespaces or [{"id": 1, "name": "default", "kind": "lww"},
                                          {"id": 2, "name": "social", "kind": "lww"}]
-        self.clients = []
-        self.nodes = [self._make_node(i + 1, node_settings) for i in range(nodes)]
-        self.write_map()
-        self.proxies = [self._make_proxy(i + 1, proxy_settings) for i in range(proxies)]
+        self.clients, self.nodes, self.proxies = [], [], []
+        try:
+            for number in range(1, nodes + 1):
+                self.nodes.append(self._make_node(number, node_settings))
+            self.write_map()
+            for number in range(1, proxies + 1):
+                self.proxies.append(self._make_proxy(number, proxy_settings))
+        except BaseException:
+            self._end()
+            raise
         for process in self.processes():
             process.environment.update(environment or {})
 
@@ -204,8 +210,7 @@ class Cluster:
                                 f"{settings}\n")
         return proxy
 
-    @staticmethod
-    def init_node(data, cluster_id):
+    def init_node(self, data, cluster_id):
         run = subprocess.run([BIN / "quorate-node", "--init", "--data", data, "--cluster",
                               cluster_id], capture_output=True, text=True)
         if run.returncode != 0:
@@ -223,14 +228,27 @@ class Cluster:
         (self.folder / "map.json").write_text(json.dumps(document))
 
     def processes(self):
-        return self.nodes + getattr(self, "proxies", [])
+        return self.nodes + self.proxies
 
     def start(self):
         for process in self.processes():
             process.start(wait=False)
         for process in self.processes():
             process.wait_ready()
+        # A proxy is ready with a quorum; a test may want everybody.
+        for number in range(len(self.proxies)):
+            wait_until(lambda n=number: self.reaches_all(n), READY_SECONDS / PATIENCE,
+                       f"proxy-{number + 1} reaches all nodes")
         return self
+
+    def reaches_all(self, proxy=0):
+        """Whether all replicas of a spread of keys answer this proxy."""
+        client = Client(self.proxies[proxy].http_port, timeout=30 * PATIENCE, contract=None)
+        try:
+            return all(client.get(f"probe-{i}", "level=all", namespace=self.namespaces[0]["name"])
+                       .status == 404 for i in range(3 * len(self.nodes)))
+        finally:
+            client.close()
 
     def client(self, proxy=0, **options):
         """A connection of its own, closed with the cluster."""

@@ -24,8 +24,7 @@ class OneOfThree(ClusterTest):
         for node in self.cluster.nodes:
             if node.process.poll() is not None:
                 node.start()
-        wait_until(lambda: self.client.get(self.prefix, "level=all").status in (200, 404), 30,
-                   "all three answer again")
+        wait_until(self.cluster.reaches_all, 30, "all three answer again")
 
     def refused(self, query):
         answer = self.client.get(self.prefix, query)
@@ -44,14 +43,19 @@ class OneOfThree(ClusterTest):
                         if level != "eventual":
                             got = self.client.get(key, f"level={level}&timeout=5s")
                             self.assertEqual((got.status, got.body), (200, b"%d" % i), got)
-                node.start()
+                self.bring_back(node)
+
+    def bring_back(self, node):
+        node.start()
+        wait_until(self.cluster.reaches_all, 30, f"{node.name} answers the proxy again")
 
     def test_all_is_refused_and_not_downgraded(self):
         self.cluster.nodes[1].kill()
         self.assertEqual(self.cluster.proxies[0].get("/readyz")[0], 200)
         got = wait_until(lambda: self.refused("level=all"), 10, "level=all refused")
         self.assertEqual(slug(got), "quorum-unavailable")
-        self.assertEqual((got.problem["need"], got.problem["got"]), (3, 2))
+        self.assertEqual(got.problem["need"], 3)
+        self.assertLess(got.problem["got"], 3)
         self.assertEqual(got.problem["outcome"], "not-applied")
         put = self.client.put(self.prefix, b"after", "level=all")
         self.assertEqual((put.status, put.problem["outcome"]), (503, "not-applied"))
@@ -78,7 +82,7 @@ class OneOfThree(ClusterTest):
         for i in range(50):
             put = self.client.put(f"{self.prefix}{i}", b"new", "level=strong&timeout=5s")
             self.assertEqual(put.status, 204, put)
-        self.cluster.nodes[0].start()
+        self.bring_back(self.cluster.nodes[0])
         self.cluster.nodes[1].kill()
         for i in range(50):
             got = self.client.get(f"{self.prefix}{i}", "level=strong&timeout=10s")
@@ -113,7 +117,8 @@ class TwoOfThree(ClusterTest):
         self.assertEqual(self.cluster.proxies[0].get("/readyz")[0], 503)
         for node in self.cluster.nodes[1:]:
             node.start()
-        wait_until(self.cluster.proxies[0].is_ready, 30, "the proxy is ready again")
+        wait_until(self.cluster.reaches_all, 30, "all three answer again")
+        self.assertTrue(self.cluster.proxies[0].is_ready())
         self.assertEqual(self.client.get(self.prefix + "e", "level=all&timeout=5s").body, b"alone")
 
     def test_a_write_that_hangs_ends_as_unknown_or_not_applied_for_good(self):
@@ -180,8 +185,7 @@ class RollingRestart(unittest.TestCase):
                 for node in cluster.nodes:
                     self.assertEqual(node.terminate(), 0)
                     node.start()
-                    wait_until(lambda: cluster.client().get("x", "level=all").status == 404, 30,
-                               f"{node.name} answers the proxy again")
+                    wait_until(cluster.reaches_all, 30, f"{node.name} answers the proxy again")
             finally:
                 stop.set()
                 for writer in writers:

@@ -14,7 +14,7 @@ from client import target
 from cluster import ClusterTest, wait_until
 
 # The longest that a connection may sit in a request without getting on.
-CUT_SECONDS = 40
+CUT_SECONDS = 20
 
 
 def is_closed(s):
@@ -32,6 +32,8 @@ def is_closed(s):
 
 class Bystanders(ClusterTest):
     """Whatever happened in a test, everybody else is served afterwards, by all three nodes."""
+
+    options = {"proxy_settings": "loops = 1; request_timeout = 3; write_timeout = 5;"}
 
     def setUp(self):
         super().setUp()

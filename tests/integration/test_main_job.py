@@ -20,7 +20,8 @@ class Values(ClusterTest):
             value = os.urandom(size)
             key = f"{self.prefix}{size}"
             with self.subTest(size=size):
-                put = self.client.put(key, value, "level=strong")
+                # On all replicas, so that an eventual read has no older one to find.
+                put = self.client.put(key, value, "level=all&timeout=10s")
                 self.assertEqual(put.status, 204, put)
                 for level in LEVELS:
                     got = self.client.get(key, f"level={level}")
@@ -62,8 +63,8 @@ class Values(ClusterTest):
                          "application/octet-stream")
 
     def test_delete(self):
-        self.client.put(self.prefix, b"here")
-        deleted = self.client.delete(self.prefix, "level=strong")
+        self.client.put(self.prefix, b"here", "level=all")
+        deleted = self.client.delete(self.prefix, "level=all")
         self.assertEqual(deleted.status, 204)
         self.assertTrue(deleted.headers["ETag"])
         for level in LEVELS:
