@@ -852,29 +852,42 @@ static bool raise_limit(rlim_t need)
     return limit.rlim_max >= need && setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
-static void connections_over_the_limit_are_turned_away(void **state)
+/* Returns how many of a crowd, `extra` more than there is room for, were turned away. */
+static uint64_t crowd(struct bed *bed, uint32_t extra)
 {
-    struct bed *bed = *state;
     const struct quo_net_stats *stats = quo_acceptor_stats(bed->nodes[0].acceptor);
-    enum { EXTRA = 5, COUNT = QUO_NODE_CONNS_MAX - 1 + EXTRA }; /* the proxy has one */
-    if (!raise_limit(2 * COUNT + 100))
-        skip();
-    struct stranger *strangers = calloc(COUNT, sizeof *strangers);
+    const uint64_t refused = stat(&stats->refused);
+    const uint64_t met = stat(&stats->connects) + refused;
+    const uint32_t count = QUO_NODE_CONNS_MAX - 1 + extra; /* the proxy has one */
+    struct stranger *strangers = calloc(count, sizeof *strangers);
     assert_non_null(strangers);
-    for (int i = 0; i < COUNT; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         strangers[i] = meet(bed->nodes[0].port);
         if (i % 50 == 0)
             quo_loop_turn(bed->loop, 0);
     }
-    TURN_UNTIL(bed, stat(&stats->refused) >= EXTRA);
-    assert_int_equal(stat(&stats->refused), EXTRA);
-    assert_int_equal(stat(&stats->connects), QUO_NODE_CONNS_MAX);
+    TURN_UNTIL(bed, stat(&stats->connects) + stat(&stats->refused) == met + count);
+    assert_true(stat(&stats->connects) - stat(&stats->disconnects) <= QUO_NODE_CONNS_MAX);
     assert_echoes(bed, 0);
-    for (int i = 0; i < COUNT; i++)
+    for (uint32_t i = 0; i < count; i++)
         close(strangers[i].fd);
     free(strangers);
+    TURN_UNTIL(bed, stat(&stats->connects) - stat(&stats->disconnects) == 1);
+    return stat(&stats->refused) - refused;
+}
+
+static void connections_over_the_limit_are_turned_away(void **state)
+{
+    struct bed *bed = *state;
+    enum { EXTRA = 5 };
+    if (!raise_limit(2 * (QUO_NODE_CONNS_MAX + EXTRA) + 100))
+        skip();
+    /* On a machine so busy that the first are dropped for their silence before the last came there
+     * is room for all: then again. */
+    const time_t start_s = now_s();
+    while (crowd(bed, EXTRA) != EXTRA)
+        assert_true(now_s() - start_s < GENEROUS_S);
     /* Their places are free again, under new numbers. */
-    TURN_UNTIL(bed, stat(&stats->disconnects) == QUO_NODE_CONNS_MAX - 1);
     struct stranger late = meet(bed->nodes[0].port);
     uint8_t bytes[512];
     say(bed, &late, bytes, hello_frame(bytes, QUO_PROTOCOL_VERSION, CLUSTER));
