@@ -18,20 +18,20 @@ static struct needs needs_of(const struct quo_map *map)
     return needs;
 }
 
-static bool has_quorums(const struct quo_peers *peers, const struct needs *needs,
+static bool has_quorums(const struct quo_liveness *peers, const struct needs *needs,
                         const uint64_t *replicas, uint8_t count)
 {
     uint8_t up = 0;
 
     for (uint8_t n = 1; n <= QUO_REPLICAS_MAX; n++) {
-        up += n <= count && quo_peers_is_up(peers, replicas[n - 1]);
+        up += n <= count && quo_liveness_is_up(peers, replicas[n - 1]);
         if (up < needs->of_n[n])
             return false;
     }
     return true;
 }
 
-uint32_t quo_ready_lacking(const struct quo_routes *routes, const struct quo_peers *peers)
+uint32_t quo_ready_lacking(const struct quo_routes *routes, const struct quo_liveness *peers)
 {
     struct needs needs = needs_of(routes->map);
     uint32_t lacking = 0;

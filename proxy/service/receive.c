@@ -33,7 +33,7 @@ static void observe_latency(struct quo_service *service, struct quo_op *op, uint
     if (asked_us == 0 || reply->record.len > QUO_INLINE_VALUE_MAX)
         return;
     uint64_t us = quo_mono_us(service->env) - asked_us;
-    quo_peers_observe(&service->peers, op->asked[member].peer, us);
+    quo_liveness_observe(&service->peers, op->asked[member].peer, us);
     quo_hedge_observe(&service->hedge, us);
 }
 
@@ -96,14 +96,14 @@ static void on_up(void *receiver, uint64_t peer)
 {
     struct quo_service *service = receiver;
 
-    quo_peers_up(&service->peers, peer);
+    quo_liveness_up(&service->peers, peer);
 }
 
 static void on_down(void *receiver, uint64_t peer)
 {
     struct quo_service *service = receiver;
 
-    quo_peers_down(&service->peers, peer);
+    quo_liveness_down(&service->peers, peer);
     for (uint32_t slot = 0; slot < service->ops.made; slot++) {
         struct quo_op *op = quo_ops_at(&service->ops, slot);
         uint8_t member = op->in_use ? member_of(op, peer) : QUO_MEMBER_NONE;

@@ -24,17 +24,17 @@ const struct quo_entry *quo_routes_entry(const struct quo_routes *routes, uint16
     return learned != NULL ? learned : &routes->map->entries[partition];
 }
 
-static bool all_known(const struct quo_peers *peers, const uint64_t *replicas, uint8_t count)
+static bool all_known(const struct quo_liveness *peers, const uint64_t *replicas, uint8_t count)
 {
     for (uint8_t i = 0; i < count; i++) {
-        if (quo_peers_find(peers, replicas[i]) < 0)
+        if (quo_liveness_find(peers, replicas[i]) < 0)
             return false;
     }
     return true;
 }
 
-void quo_routes_learn(struct quo_routes *routes, const struct quo_peers *peers, uint16_t partition,
-                      struct quo_slice bytes)
+void quo_routes_learn(struct quo_routes *routes, const struct quo_liveness *peers,
+                      uint16_t partition, struct quo_slice bytes)
 {
     struct quo_entry entry;
 

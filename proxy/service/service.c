@@ -25,7 +25,7 @@ struct quo_service *quo_service_new(const struct quo_service_options *options)
         quo_service_free(service);
         return NULL;
     }
-    quo_peers_init(&service->peers, options->map);
+    quo_liveness_init(&service->peers, options->map);
     quo_hedge_init(&service->hedge, options->hedge_percent,
                    options->hedge_min_us != 0 ? options->hedge_min_us : HEDGE_MIN_DEFAULT_US);
     quo_hlc_init(&service->clock, quo_drive_fresh_node(service));

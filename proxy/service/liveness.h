@@ -11,25 +11,25 @@ struct quo_peer {
     uint32_t latency_us; /* smoothed over its last replies; 0: not known */
 };
 
-struct quo_peers {
+struct quo_liveness {
     const struct quo_map *map;
     struct quo_peer peers[QUO_NODES_MAX]; /* by index in the map */
     uint16_t table[QUO_PEERS_TABLE];      /* index + 1 by replica id; 0: empty */
 };
 
-void quo_peers_init(struct quo_peers *peers, const struct quo_map *map);
+void quo_liveness_init(struct quo_liveness *peers, const struct quo_map *map);
 
 /* The index of the node with this replica id in the map, or -1. */
-int quo_peers_find(const struct quo_peers *peers, uint64_t replica);
+int quo_liveness_find(const struct quo_liveness *peers, uint64_t replica);
 /* Whether this replica can be reached. False for an unknown one. */
-bool quo_peers_is_up(const struct quo_peers *peers, uint64_t replica);
+bool quo_liveness_is_up(const struct quo_liveness *peers, uint64_t replica);
 
-void quo_peers_up(struct quo_peers *peers, uint64_t peer);
-void quo_peers_down(struct quo_peers *peers, uint64_t peer);
+void quo_liveness_up(struct quo_liveness *peers, uint64_t peer);
+void quo_liveness_down(struct quo_liveness *peers, uint64_t peer);
 
 /* A reply of this peer took `us`. */
-void quo_peers_observe(struct quo_peers *peers, uint64_t peer, uint64_t us);
+void quo_liveness_observe(struct quo_liveness *peers, uint64_t peer, uint64_t us);
 /* A reply of this peer has not come after `us`: no news unless it is known as faster than that. */
-void quo_peers_observe_none(struct quo_peers *peers, uint64_t peer, uint64_t us);
+void quo_liveness_observe_none(struct quo_liveness *peers, uint64_t peer, uint64_t us);
 
 #endif

@@ -1,4 +1,4 @@
-#include "proxy/service/peers.h"
+#include "proxy/service/liveness.h"
 
 _Static_assert(QUO_PEERS_TABLE >= 4 * QUO_NODES_MAX, "at most a quarter full");
 
@@ -10,7 +10,7 @@ static uint32_t home(uint64_t replica)
     return (uint32_t)(replica ^ replica >> 32) % QUO_PEERS_TABLE;
 }
 
-void quo_peers_init(struct quo_peers *peers, const struct quo_map *map)
+void quo_liveness_init(struct quo_liveness *peers, const struct quo_map *map)
 {
     memset(peers, 0, sizeof *peers);
     peers->map = map;
@@ -22,7 +22,7 @@ void quo_peers_init(struct quo_peers *peers, const struct quo_map *map)
     }
 }
 
-int quo_peers_find(const struct quo_peers *peers, uint64_t replica)
+int quo_liveness_find(const struct quo_liveness *peers, uint64_t replica)
 {
     uint32_t at = home(replica);
 
@@ -35,27 +35,27 @@ int quo_peers_find(const struct quo_peers *peers, uint64_t replica)
     return -1;
 }
 
-bool quo_peers_is_up(const struct quo_peers *peers, uint64_t replica)
+bool quo_liveness_is_up(const struct quo_liveness *peers, uint64_t replica)
 {
-    int index = quo_peers_find(peers, replica);
+    int index = quo_liveness_find(peers, replica);
 
     return index >= 0 && peers->peers[index].up;
 }
 
-void quo_peers_up(struct quo_peers *peers, uint64_t peer)
+void quo_liveness_up(struct quo_liveness *peers, uint64_t peer)
 {
     QUO_REQUIRE(peer < peers->map->node_count);
     /* What it was before it went away says nothing about it now. */
     peers->peers[peer] = (struct quo_peer){.up = true};
 }
 
-void quo_peers_down(struct quo_peers *peers, uint64_t peer)
+void quo_liveness_down(struct quo_liveness *peers, uint64_t peer)
 {
     QUO_REQUIRE(peer < peers->map->node_count);
     peers->peers[peer].up = false;
 }
 
-void quo_peers_observe(struct quo_peers *peers, uint64_t peer, uint64_t us)
+void quo_liveness_observe(struct quo_liveness *peers, uint64_t peer, uint64_t us)
 {
     QUO_REQUIRE(peer < peers->map->node_count);
     uint32_t *latency = &peers->peers[peer].latency_us;
@@ -65,9 +65,9 @@ void quo_peers_observe(struct quo_peers *peers, uint64_t peer, uint64_t us)
     *latency = QUO_MAX(*latency, 1u);
 }
 
-void quo_peers_observe_none(struct quo_peers *peers, uint64_t peer, uint64_t us)
+void quo_liveness_observe_none(struct quo_liveness *peers, uint64_t peer, uint64_t us)
 {
     QUO_REQUIRE(peer < peers->map->node_count);
     if (us > peers->peers[peer].latency_us)
-        quo_peers_observe(peers, peer, us);
+        quo_liveness_observe(peers, peer, us);
 }
