@@ -264,12 +264,13 @@ static void on_query_reply(struct quo_get *get, const struct quo_event *event,
 {
     const struct quo_msg_reply *reply = event->reply;
     bool is_fetch = event->member == get->fetching;
+    bool is_first = quo_members_has(quo_query_waiting(&get->query), event->member);
+    bool is_something = reply->status == QUO_OK && !quo_version_is_none(reply->version);
+    bool has_value = (reply->flags & QUO_REPLY_VALUE) != 0;
 
-    if (!is_fetch && !quo_members_has(quo_query_waiting(&get->query), event->member))
-        return;
-    /* The same first reply twice: the one that was asked for has the bytes. */
-    if (is_fetch && reply->status == QUO_OK && !quo_version_is_none(reply->version) &&
-        (reply->flags & QUO_REPLY_VALUE) == 0)
+    /* Who has replied before can only bring the bytes, be it later than we were ready to wait;
+     * without them it is the first reply once more. */
+    if (!is_first && !has_value && (!is_fetch || is_something))
         return;
     if (is_fetch)
         get->fetching = QUO_MEMBER_NONE;
