@@ -91,22 +91,22 @@ static void tell(uint32_t *count)
 
 static uint64_t service_deadline(struct quo_timed *timed)
 {
-    return quo_service_deadline(QUO_OWNER(timed, struct lane, service_timer)->service);
+    return quo_service_deadline(QUO_CONTAINER_OF(timed, struct lane, service_timer)->service);
 }
 
 static void service_expire(struct quo_timed *timed, uint64_t mono_us)
 {
-    quo_service_expire(QUO_OWNER(timed, struct lane, service_timer)->service, mono_us);
+    quo_service_expire(QUO_CONTAINER_OF(timed, struct lane, service_timer)->service, mono_us);
 }
 
 static uint64_t drain_deadline(struct quo_timed *timed)
 {
-    return QUO_OWNER(timed, struct lane, drain_timer)->drain_check_us;
+    return QUO_CONTAINER_OF(timed, struct lane, drain_timer)->drain_check_us;
 }
 
 static void drain_expire(struct quo_timed *timed, uint64_t mono_us)
 {
-    struct lane *lane = QUO_OWNER(timed, struct lane, drain_timer);
+    struct lane *lane = QUO_CONTAINER_OF(timed, struct lane, drain_timer);
 
     lane->drain_check_us = mono_us + DRAIN_CHECK_US;
     if (!quo_http_drained(lane->http) || quo_service_in_flight(lane->service) > 0)
@@ -117,7 +117,7 @@ static void drain_expire(struct quo_timed *timed, uint64_t mono_us)
 
 static void drain(struct quo_task *task)
 {
-    struct lane *lane = QUO_OWNER(task, struct lane, drain);
+    struct lane *lane = QUO_CONTAINER_OF(task, struct lane, drain);
 
     quo_http_drain(lane->http);
     lane->drain_check_us = 0;

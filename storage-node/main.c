@@ -181,13 +181,12 @@ _Noreturn static void init(const struct arguments *arguments)
     exit(fflush(stdout) == 0 ? 0 : 1);
 }
 
-static void take_argument(char *setting, const char *argument)
+static void take_argument(char setting[QUO_CONFIG_TEXT_MAX], const char *argument)
 {
     if (argument == NULL)
         return;
-    if (strlen(argument) >= QUO_CONFIG_TEXT_MAX)
+    if (snprintf(setting, QUO_CONFIG_TEXT_MAX, "%s", argument) >= (int)QUO_CONFIG_TEXT_MAX)
         fail("an argument is longer than %u bytes", QUO_CONFIG_TEXT_MAX - 1);
-    strcpy(setting, argument);
 }
 
 static void read_settings(const struct arguments *arguments)

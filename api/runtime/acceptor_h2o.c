@@ -51,7 +51,7 @@ static uint64_t now_us(struct quo_acceptor *acceptor)
 
 static struct connection *connection_of(struct quo_link *link)
 {
-    return QUO_OWNER(link, struct connection, link);
+    return QUO_CONTAINER_OF(link, struct connection, link);
 }
 
 static uint32_t slot_of(uint64_t peer)
@@ -179,14 +179,14 @@ static void on_accept(h2o_socket_t *listener, const char *err)
 
 static uint64_t deadline(struct quo_timed *timed)
 {
-    const struct quo_acceptor *acceptor = QUO_OWNER(timed, struct quo_acceptor, timed);
+    const struct quo_acceptor *acceptor = QUO_CONTAINER_OF(timed, struct quo_acceptor, timed);
     uint64_t tick_us = acceptor->free_count < QUO_NODE_CONNS_MAX ? acceptor->tick_us : UINT64_MAX;
     return acceptor->paused ? QUO_MIN(tick_us, acceptor->resume_us) : tick_us;
 }
 
 static void expire(struct quo_timed *timed, uint64_t mono_us)
 {
-    struct quo_acceptor *acceptor = QUO_OWNER(timed, struct quo_acceptor, timed);
+    struct quo_acceptor *acceptor = QUO_CONTAINER_OF(timed, struct quo_acceptor, timed);
     if (acceptor->paused && mono_us >= acceptor->resume_us) {
         acceptor->paused = false;
         h2o_socket_read_start(acceptor->listener, on_accept);
@@ -204,7 +204,7 @@ static void expire(struct quo_timed *timed, uint64_t mono_us)
 
 static struct connection *find(struct quo_transport *transport, uint64_t peer)
 {
-    struct quo_acceptor *acceptor = QUO_OWNER(transport, struct quo_acceptor, transport);
+    struct quo_acceptor *acceptor = QUO_CONTAINER_OF(transport, struct quo_acceptor, transport);
     const uint32_t slot = slot_of(peer);
     struct connection *connection = slot < QUO_NODE_CONNS_MAX ? acceptor->slots[slot] : NULL;
     return connection != NULL && connection->peer == peer ? connection : NULL;

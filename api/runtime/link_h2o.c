@@ -291,7 +291,7 @@ static void on_written(h2o_socket_t *socket, const char *err)
 /* The end of a turn in which there is something to do. */
 static void on_work(struct quo_deferred *work)
 {
-    struct quo_link *link = QUO_OWNER(work, struct quo_link, work);
+    struct quo_link *link = QUO_CONTAINER_OF(work, struct quo_link, work);
     if (link->doomed) {
         end(link, QUO_LINK_OVERFLOW, QUO_BUSY, "too much left unread");
         return;

@@ -62,7 +62,7 @@ static uint64_t clock_us(clockid_t clock)
 
 static struct quo_loop *loop_of(struct quo_env *env)
 {
-    return QUO_OWNER(env, struct quo_loop, env);
+    return QUO_CONTAINER_OF(env, struct quo_loop, env);
 }
 
 /* The first to ask in a turn asks after the poll has returned. */
@@ -121,7 +121,7 @@ static void wake(const struct quo_loop *loop)
 
 static void mailbox_post(struct quo_mailbox *mailbox, struct quo_task *task)
 {
-    struct quo_loop *loop = QUO_OWNER(mailbox, struct quo_loop, mailbox);
+    struct quo_loop *loop = QUO_CONTAINER_OF(mailbox, struct quo_loop, mailbox);
     struct quo_task *head = atomic_load_explicit(&loop->posted, memory_order_relaxed);
     do {
         task->next = head;
@@ -277,14 +277,14 @@ static void run_deferred(struct quo_loop *loop)
 
 static void on_end(h2o_timeout_entry_t *entry)
 {
-    struct quo_loop *loop = QUO_OWNER(entry, struct quo_loop, end_entry);
+    struct quo_loop *loop = QUO_CONTAINER_OF(entry, struct quo_loop, end_entry);
     run_hooks(loop);
     run_deferred(loop);
 }
 
 static void on_time(h2o_timeout_entry_t *entry)
 {
-    run_timed(QUO_OWNER(entry, struct quo_loop, end_entry));
+    run_timed(QUO_CONTAINER_OF(entry, struct quo_loop, end_entry));
 }
 
 /* Turns */
@@ -332,10 +332,10 @@ static void forgive_clock_step(struct quo_loop *loop)
         return;
     h2o_linklist_t *lists = &loop->native->_timeouts;
     for (h2o_linklist_t *list = lists->next; list != lists; list = list->next) {
-        h2o_timeout_t *timeout = QUO_OWNER(list, h2o_timeout_t, _link);
+        h2o_timeout_t *timeout = QUO_CONTAINER_OF(list, h2o_timeout_t, _link);
         h2o_linklist_t *entries = &timeout->_entries;
         for (h2o_linklist_t *at = entries->next; at != entries; at = at->next) {
-            h2o_timeout_entry_t *entry = QUO_OWNER(at, h2o_timeout_entry_t, _link);
+            h2o_timeout_entry_t *entry = QUO_CONTAINER_OF(at, h2o_timeout_entry_t, _link);
             entry->registered_at = QUO_MIN(entry->registered_at, now_ms);
         }
     }

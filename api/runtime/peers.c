@@ -122,7 +122,7 @@ static void try_node(struct node *node)
 
 static struct node *node_of(struct quo_link *link)
 {
-    return QUO_OWNER(link, struct node, link);
+    return QUO_CONTAINER_OF(link, struct node, link);
 }
 
 static enum quo_status on_hello(struct quo_link *link, const struct quo_msg_hello *hello)
@@ -199,12 +199,12 @@ static const struct quo_link_ops link_ops = {
 
 static uint64_t deadline(struct quo_timed *timed)
 {
-    return QUO_OWNER(timed, struct quo_peers, timed)->next_us;
+    return QUO_CONTAINER_OF(timed, struct quo_peers, timed)->next_us;
 }
 
 static void expire(struct quo_timed *timed, uint64_t mono_us)
 {
-    struct quo_peers *peers = QUO_OWNER(timed, struct quo_peers, timed);
+    struct quo_peers *peers = QUO_CONTAINER_OF(timed, struct quo_peers, timed);
     QUO_REQUIRE(peers->transport.events != NULL);
     const bool tick = mono_us >= peers->tick_us;
     if (tick)
@@ -225,7 +225,7 @@ static void expire(struct quo_timed *timed, uint64_t mono_us)
 
 static struct quo_link *link_to(struct quo_transport *transport, uint64_t peer)
 {
-    struct quo_peers *peers = QUO_OWNER(transport, struct quo_peers, transport);
+    struct quo_peers *peers = QUO_CONTAINER_OF(transport, struct quo_peers, transport);
     QUO_REQUIRE(peer < peers->node_count);
     return &peers->nodes[peer].link;
 }

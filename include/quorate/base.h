@@ -54,12 +54,9 @@ static inline bool quo_add_size(size_t a, size_t b, size_t *ret)
 #define QUO_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define QUO_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define QUO_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-/* The struct whose member `member` is at `pointer`. */
-#define QUO_CONTAINER_OF(pointer, type, member)                                                    \
-    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* The struct of `type` whose `member` is at `pointer`. */
-#define QUO_OWNER(pointer, type, member)                                                           \
+#define QUO_CONTAINER_OF(pointer, type, member)                                                    \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Big-endian loads and stores: the byte order of everything on disk and on the wire. */

@@ -30,7 +30,7 @@ static void on_close(void *data)
     if (connection->ret_closed != NULL)
         *connection->ret_closed = true;
     while (!h2o_linklist_is_empty(&connection->pending))
-        quo_exchange_disown(QUO_OWNER(connection->pending.next, struct quo_exchange, link));
+        quo_exchange_disown(QUO_CONTAINER_OF(connection->pending.next, struct quo_exchange, link));
     h2o_linklist_unlink(&connection->link);
     http->connection_count--;
     quo_count(&http->stats.closed, 1);

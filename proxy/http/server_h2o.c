@@ -56,7 +56,7 @@ static void cut_stuck(struct quo_http *http, uint64_t now_us)
     uint64_t limit_us = (uint64_t)http->options.write_timeout_ms * 1000;
 
     for (h2o_linklist_t *at = http->unsent.next; at != &http->unsent; at = at->next) {
-        struct quo_exchange *exchange = QUO_OWNER(at, struct quo_exchange, link);
+        struct quo_exchange *exchange = QUO_CONTAINER_OF(at, struct quo_exchange, link);
 
         if (exchange->answered_us + limit_us > now_us)
             return;
@@ -72,7 +72,7 @@ static uint64_t sweep_connections(struct quo_http *http, uint64_t now_us)
     uint64_t held = 0;
 
     for (h2o_linklist_t *at = http->connections.next; at != &http->connections; at = at->next)
-        held += quo_connection_sweep(QUO_OWNER(at, struct quo_connection, link), now_us);
+        held += quo_connection_sweep(QUO_CONTAINER_OF(at, struct quo_connection, link), now_us);
     return held;
 }
 
@@ -81,7 +81,7 @@ static void cut_largest(struct quo_http *http, uint64_t held, uint64_t now_us)
 {
     for (h2o_linklist_t *at = http->connections.next;
          at != &http->connections && held > QUO_HTTP_INPUT_MAX; at = at->next) {
-        struct quo_connection *connection = QUO_OWNER(at, struct quo_connection, link);
+        struct quo_connection *connection = QUO_CONTAINER_OF(at, struct quo_connection, link);
         uint64_t own = quo_connection_sweep(connection, now_us);
 
         if (own < LARGE_INPUT || connection->cut)
@@ -94,12 +94,12 @@ static void cut_largest(struct quo_http *http, uint64_t held, uint64_t now_us)
 
 static uint64_t sweep_deadline(struct quo_timed *timed)
 {
-    return QUO_OWNER(timed, struct quo_http, sweep)->next_sweep_us;
+    return QUO_CONTAINER_OF(timed, struct quo_http, sweep)->next_sweep_us;
 }
 
 static void on_sweep(struct quo_timed *timed, uint64_t now_us)
 {
-    struct quo_http *http = QUO_OWNER(timed, struct quo_http, sweep);
+    struct quo_http *http = QUO_CONTAINER_OF(timed, struct quo_http, sweep);
     uint64_t held;
 
     http->next_sweep_us = now_us + SWEEP_US;

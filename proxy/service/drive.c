@@ -23,10 +23,10 @@ void quo_drive_plan(struct quo_service *service, uint16_t partition, const struc
 
     quo_plan_init(ret, quo_routes_entry(&service->routes, partition), ns);
     for (uint8_t i = 0; i < ret->count; i++) {
-        int index = quo_liveness_find(&service->peers, ret->replica[i]);
+        int index = quo_liveness_find(&service->liveness, ret->replica[i]);
         QUO_INVARIANT(index >= 0);
         ret->peer[i] = (uint16_t)index;
-        const struct quo_peer *its = &service->peers.peers[index];
+        const struct quo_peer *its = &service->liveness.peers[index];
         health[i] = (struct quo_health){its->up, trust_latency ? its->latency_us : 0};
     }
     quo_plan_order(ret, health, rotation);
@@ -115,7 +115,7 @@ static void blame_silent(struct quo_service *service, struct quo_op *op)
     for (uint8_t i = 0; i < QUO_MEMBERS_MAX; i++) {
         if (op->asked[i].us == 0)
             continue;
-        quo_liveness_observe_none(&service->peers, op->asked[i].peer, now_us - op->asked[i].us);
+        quo_liveness_observe_none(&service->liveness, op->asked[i].peer, now_us - op->asked[i].us);
         op->asked[i].us = 0;
     }
 }

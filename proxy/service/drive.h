@@ -15,7 +15,7 @@ struct quo_service {
     uint32_t rotation; /* counts plans, so that load spreads */
     struct quo_ops ops;
     struct quo_deadlines deadlines;
-    struct quo_liveness peers;
+    struct quo_liveness liveness;
     struct quo_routes routes;
     struct quo_hedge hedge;
     struct quo_hlc clock;

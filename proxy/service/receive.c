@@ -33,7 +33,7 @@ static void observe_latency(struct quo_service *service, struct quo_op *op, uint
     if (asked_us == 0 || reply->record.len > QUO_INLINE_VALUE_MAX)
         return;
     uint64_t us = quo_mono_us(service->env) - asked_us;
-    quo_liveness_observe(&service->peers, op->asked[member].peer, us);
+    quo_liveness_observe(&service->liveness, op->asked[member].peer, us);
     quo_hedge_observe(&service->hedge, us);
 }
 
@@ -42,7 +42,7 @@ static const struct quo_plan *learn_epoch(struct quo_service *service, struct qu
                                           const struct quo_msg_reply *reply, struct quo_plan *plan)
 {
     quo_count(&service->stats.wrong_epochs, 1);
-    quo_routes_learn(&service->routes, &service->peers, op->partition, reply->entry);
+    quo_routes_learn(&service->routes, &service->liveness, op->partition, reply->entry);
     const struct quo_entry *newest = quo_routes_entry(&service->routes, op->partition);
     if (newest->epoch <= quo_coordinator_plan(&op->coordinator)->entry.epoch)
         return NULL;
@@ -96,14 +96,14 @@ static void on_up(void *receiver, uint64_t peer)
 {
     struct quo_service *service = receiver;
 
-    quo_liveness_up(&service->peers, peer);
+    quo_liveness_up(&service->liveness, peer);
 }
 
 static void on_down(void *receiver, uint64_t peer)
 {
     struct quo_service *service = receiver;
 
-    quo_liveness_down(&service->peers, peer);
+    quo_liveness_down(&service->liveness, peer);
     for (uint32_t slot = 0; slot < service->ops.made; slot++) {
         struct quo_op *op = quo_ops_at(&service->ops, slot);
         uint8_t member = op->in_use ? member_of(op, peer) : QUO_MEMBER_NONE;

@@ -24,16 +24,16 @@ const struct quo_entry *quo_routes_entry(const struct quo_routes *routes, uint16
     return learned != NULL ? learned : &routes->map->entries[partition];
 }
 
-static bool all_known(const struct quo_liveness *peers, const uint64_t *replicas, uint8_t count)
+static bool all_known(const struct quo_liveness *liveness, const uint64_t *replicas, uint8_t count)
 {
     for (uint8_t i = 0; i < count; i++) {
-        if (quo_liveness_find(peers, replicas[i]) < 0)
+        if (quo_liveness_find(liveness, replicas[i]) < 0)
             return false;
     }
     return true;
 }
 
-void quo_routes_learn(struct quo_routes *routes, const struct quo_liveness *peers,
+void quo_routes_learn(struct quo_routes *routes, const struct quo_liveness *liveness,
                       uint16_t partition, struct quo_slice bytes)
 {
     struct quo_entry entry;
@@ -41,7 +41,8 @@ void quo_routes_learn(struct quo_routes *routes, const struct quo_liveness *peer
     if (quo_entry_decode(bytes, &entry) != QUO_OK ||
         entry.epoch <= quo_routes_entry(routes, partition)->epoch)
         return;
-    if (!all_known(peers, entry.replicas, entry.n) || !all_known(peers, entry.next, entry.n_next))
+    if (!all_known(liveness, entry.replicas, entry.n) ||
+        !all_known(liveness, entry.next, entry.n_next))
         return;
     if (routes->learned[partition] == NULL)
         routes->learned[partition] = malloc(sizeof entry);

@@ -19,7 +19,7 @@ const struct quo_entry *quo_routes_entry(const struct quo_routes *routes, uint16
 
 /* Takes over an entry that a replica sent if it is newer and every replica in it is in the map;
  * anything else changes nothing, and neither does a lack of memory. */
-void quo_routes_learn(struct quo_routes *routes, const struct quo_liveness *peers, uint16_t partition,
-                      struct quo_slice bytes);
+void quo_routes_learn(struct quo_routes *routes, const struct quo_liveness *liveness,
+                      uint16_t partition, struct quo_slice bytes);
 
 #endif

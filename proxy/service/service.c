@@ -25,7 +25,7 @@ struct quo_service *quo_service_new(const struct quo_service_options *options)
         quo_service_free(service);
         return NULL;
     }
-    quo_liveness_init(&service->peers, options->map);
+    quo_liveness_init(&service->liveness, options->map);
     quo_hedge_init(&service->hedge, options->hedge_percent,
                    options->hedge_min_us != 0 ? options->hedge_min_us : HEDGE_MIN_DEFAULT_US);
     quo_hlc_init(&service->clock, quo_drive_fresh_node(service));
@@ -206,7 +206,7 @@ void quo_service_expire(struct quo_service *service, uint64_t mono_us)
 
 bool quo_service_ready(const struct quo_service *service, uint32_t *ret_lacking)
 {
-    uint32_t lacking = quo_ready_lacking(&service->routes, &service->peers);
+    uint32_t lacking = quo_ready_lacking(&service->routes, &service->liveness);
 
     if (lacking > 0)
         *ret_lacking = lacking;

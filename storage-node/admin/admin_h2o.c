@@ -175,12 +175,12 @@ static void on_accept(h2o_socket_t *listener, const char *err)
 
 static uint64_t resume_deadline(struct quo_timed *timed)
 {
-    return QUO_OWNER(timed, struct quo_admin, resume)->resume_us;
+    return QUO_CONTAINER_OF(timed, struct quo_admin, resume)->resume_us;
 }
 
 static void resume_accepting(struct quo_timed *timed, uint64_t mono_us)
 {
-    struct quo_admin *admin = QUO_OWNER(timed, struct quo_admin, resume);
+    struct quo_admin *admin = QUO_CONTAINER_OF(timed, struct quo_admin, resume);
 
     (void)mono_us;
     admin->resume_us = UINT64_MAX;
@@ -290,7 +290,7 @@ static void hang_up(struct quo_admin *admin)
 
     admin->hanging_up = true;
     for (at = admin->connections.next; at != &admin->connections; at = at->next) {
-        struct connection *connection = QUO_OWNER(at, struct connection, link);
+        struct connection *connection = QUO_CONTAINER_OF(at, struct connection, link);
         shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
     }
     for (int i = 0; i < HANG_UP_TURNS && admin->connection_count > 0; i++)

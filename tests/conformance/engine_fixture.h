@@ -3,6 +3,7 @@
 #ifndef QUORATE_TESTS_ENGINE_FIXTURE_H
 #define QUORATE_TESTS_ENGINE_FIXTURE_H
 
+#include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,16 +77,23 @@ struct scratch {
 
 static inline void scratch_make(struct scratch *scratch)
 {
-    strcpy(scratch->root, "/tmp/quorate-test-XXXXXX");
+    *scratch = (struct scratch){.root = "/tmp/quorate-test-XXXXXX"};
     assert_non_null(mkdtemp(scratch->root));
     snprintf(scratch->store, sizeof(scratch->store), "%s/store", scratch->root);
 }
 
+static int scratch_remove_one(const char *path, const struct stat *file, int type,
+                              struct FTW *place)
+{
+    (void)file;
+    (void)type;
+    (void)place;
+    return remove(path);
+}
+
 static inline void scratch_remove(const struct scratch *scratch)
 {
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf %s", scratch->root);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(nftw(scratch->root, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 static inline enum quo_status open_rocksdb(struct pump *pump, const char *path,

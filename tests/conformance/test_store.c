@@ -364,17 +364,19 @@ static void loads_while_committing(void **state)
 
 struct walk {
     char seen[256];
+    size_t len;
     int left;
 };
 
 static bool walk_visit(void *context, struct quo_slice key, struct quo_slice value)
 {
     struct walk *walk = context;
+    int len =
+        snprintf(walk->seen + walk->len, sizeof(walk->seen) - walk->len, "%.*s=%.*s ", (int)key.len,
+                 (const char *)key.data, (int)value.len, (const char *)value.data);
 
-    strncat(walk->seen, (const char *)key.data, key.len);
-    strcat(walk->seen, "=");
-    strncat(walk->seen, (const char *)value.data, value.len);
-    strcat(walk->seen, " ");
+    assert_in_range(len, 1, sizeof(walk->seen) - walk->len - 1);
+    walk->len += (size_t)len;
     return --walk->left != 0;
 }
 

@@ -174,10 +174,20 @@ struct log {
     size_t len;
 };
 
+static bool ends_with(const char *name, const char *end)
+{
+    size_t len = strlen(name);
+    return len > strlen(end) && strcmp(name + len - strlen(end), end) == 0;
+}
+
 static int is_log(const struct dirent *entry)
 {
-    size_t len = strlen(entry->d_name);
-    return len > 4 && strcmp(entry->d_name + len - 4, ".log") == 0;
+    return ends_with(entry->d_name, ".log");
+}
+
+static int is_table(const struct dirent *entry)
+{
+    return ends_with(entry->d_name, ".sst");
 }
 
 /* Reads the `index`-th log from the oldest, or from the newest (-1). Returns how many there are. */
@@ -468,22 +478,42 @@ static void refuses_a_changed_byte_in_an_older_log(void **state)
     expect_refused(w, "a wrong checksum");
 }
 
-/* A table that is damaged: reads say so, whichever way they come. */
+static void damage_largest_table(struct world *w)
+{
+    struct dirent **tables;
+    char path[512], largest[512] = "";
+    struct stat file;
+    off_t size = 0;
+    int fd, count = scandir(w->scratch.store, &tables, is_table, alphasort);
+
+    assert_true(count > 0);
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof(path), "%s/%s", w->scratch.store, tables[i]->d_name);
+        assert_int_equal(stat(path, &file), 0);
+        if (file.st_size > size) {
+            size = file.st_size;
+            memcpy(largest, path, sizeof(path));
+        }
+        free(tables[i]);
+    }
+    free(tables);
+    fd = open(largest, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "XXXX", 4, 300), 4);
+    close(fd);
+}
+
+/* Reads say so, whichever way they come. */
 static void reports_a_damaged_table(void **state)
 {
     struct world *w = *state;
     struct quo_pinned pinned = {0};
     struct quo_store *store;
-    char command[256];
     uint8_t key[4];
 
     make_killed_store(w, 20, 3000);
     assert_int_equal(open_and_count(w), 20);
-    snprintf(
-        command, sizeof(command),
-        "printf XXXX | dd of=$(ls -S %s/*.sst | head -1) bs=1 seek=300 conv=notrunc status=none",
-        w->scratch.store);
-    assert_int_equal(system(command), 0);
+    damage_largest_table(w);
     store = must_open_rocksdb(&w->pump, w->scratch.store, SMALL_BUFFER);
     quo_put_u32(key, 1);
     assert_int_equal(read_wait(&w->pump, store, QUO_FAMILY_DATA, quo_slice(key, 4), &pinned),

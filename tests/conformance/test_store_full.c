@@ -206,7 +206,7 @@ static int child(char **arguments)
 {
     static struct world world;
     struct world *w = &world;
-    int times = atoi(arguments[1]);
+    int times = (int)strtol(arguments[1], NULL, 10);
 
     w->next = 1;
     pump_init(&w->pump);

@@ -77,7 +77,7 @@ struct step {
 
 static void run_deferred(struct quo_deferred *deferred)
 {
-    struct step *step = QUO_OWNER(deferred, struct step, deferred);
+    struct step *step = QUO_CONTAINER_OF(deferred, struct step, deferred);
     note(step->name);
     if (step->other != NULL)
         quo_loop_defer(step->loop, &step->other->deferred);
@@ -85,7 +85,7 @@ static void run_deferred(struct quo_deferred *deferred)
 
 static void run_hook(struct quo_turn_hook *hook)
 {
-    struct step *step = QUO_OWNER(hook, struct step, hook);
+    struct step *step = QUO_CONTAINER_OF(hook, struct step, hook);
     note(step->name);
     if (step->other != NULL)
         quo_loop_remove_turn_hook(step->loop, &step->other->hook);
@@ -93,7 +93,7 @@ static void run_hook(struct quo_turn_hook *hook)
 
 static void run_task(struct quo_task *task)
 {
-    struct step *step = QUO_OWNER(task, struct step, task);
+    struct step *step = QUO_CONTAINER_OF(task, struct step, task);
     note(step->name);
     if (step->other != NULL)
         quo_loop_defer(step->loop, &step->other->deferred);
@@ -101,12 +101,12 @@ static void run_task(struct quo_task *task)
 
 static uint64_t deadline(struct quo_timed *timed)
 {
-    return QUO_OWNER(timed, struct step, timed)->deadline_us;
+    return QUO_CONTAINER_OF(timed, struct step, timed)->deadline_us;
 }
 
 static void expire(struct quo_timed *timed, uint64_t mono_us)
 {
-    struct step *step = QUO_OWNER(timed, struct step, timed);
+    struct step *step = QUO_CONTAINER_OF(timed, struct step, timed);
     note(step->name);
     step->expired_us = mono_us;
     step->deadline_us = UINT64_MAX;
@@ -244,7 +244,7 @@ static void timers_can_be_removed_by_timers(void **state)
 /* Looks at the clock twice with real time in between. */
 static void look_twice(struct quo_deferred *deferred)
 {
-    struct step *step = QUO_OWNER(deferred, struct step, deferred);
+    struct step *step = QUO_CONTAINER_OF(deferred, struct step, deferred);
     struct quo_env *env = quo_loop_env(step->loop);
     const uint64_t before_us = quo_mono_us(env), wall_ms = quo_wall_ms(env);
     const uint64_t start_us = real_us();
@@ -302,7 +302,7 @@ struct producer {
 
 static void arrive(struct quo_task *task)
 {
-    struct parcel *parcel = QUO_OWNER(task, struct parcel, task);
+    struct parcel *parcel = QUO_CONTAINER_OF(task, struct parcel, task);
     assert_int_equal(parcel->number, parcel->from->arrived);
     parcel->from->arrived++;
 }
@@ -350,7 +350,7 @@ struct ball {
 
 static void bounce(struct quo_task *task)
 {
-    struct ball *ball = QUO_OWNER(task, struct ball, task);
+    struct ball *ball = QUO_CONTAINER_OF(task, struct ball, task);
     if (++ball->bounces < 100)
         ball->mailbox->ops->post(ball->mailbox, task);
 }

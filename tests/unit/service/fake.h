@@ -43,22 +43,22 @@ struct fake {
 
 static inline uint64_t fake_mono(struct quo_env *env)
 {
-    return QUO_OWNER(env, struct fake, env)->mono_us;
+    return QUO_CONTAINER_OF(env, struct fake, env)->mono_us;
 }
 static inline uint64_t fake_wall(struct quo_env *env)
 {
-    return QUO_OWNER(env, struct fake, env)->wall_ms;
+    return QUO_CONTAINER_OF(env, struct fake, env)->wall_ms;
 }
 static inline uint64_t fake_random(struct quo_env *env)
 {
     /* Starts with 0, which is no node id. */
-    return QUO_OWNER(env, struct fake, env)->random++;
+    return QUO_CONTAINER_OF(env, struct fake, env)->random++;
 }
 
 static inline enum quo_status fake_reserve(struct quo_transport *t, uint64_t peer, size_t body_len,
                                            uint8_t **ret_body)
 {
-    struct fake *f = QUO_OWNER(t, struct fake, transport);
+    struct fake *f = QUO_CONTAINER_OF(t, struct fake, transport);
 
     if (f->refuse[peer] != QUO_OK)
         return f->refuse[peer];
@@ -74,7 +74,7 @@ static inline enum quo_status fake_reserve(struct quo_transport *t, uint64_t pee
 
 static inline void fake_seal(struct quo_transport *t, uint64_t peer, uint8_t type, uint64_t id)
 {
-    struct fake *f = QUO_OWNER(t, struct fake, transport);
+    struct fake *f = QUO_CONTAINER_OF(t, struct fake, transport);
     struct fake_frame *frame = &f->frames[f->count++];
 
     assert_int_equal(frame->peer, peer);
