@@ -24,7 +24,12 @@ static inline bool quo_members_has(quo_members members, uint8_t i)
 }
 static inline uint8_t quo_members_count(quo_members members)
 {
-    return (uint8_t)__builtin_popcount(members);
+    uint8_t count = 0;
+
+    /* Each turn clears the lowest. */
+    for (; members != 0; members &= (quo_members)(members - 1u))
+        count++;
+    return count;
 }
 
 enum quo_vote { QUO_VOTE_OPEN, QUO_VOTE_WON, QUO_VOTE_LOST };
