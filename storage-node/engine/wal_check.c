@@ -39,6 +39,11 @@ static uint32_t le32(const uint8_t *at)
     return __builtin_bswap32(quo_get_u32(at));
 }
 
+static uint64_t le64(const uint8_t *at)
+{
+    return __builtin_bswap64(quo_get_u64(at));
+}
+
 static uint32_t payload_len(const uint8_t *header)
 {
     return (uint32_t)header[4] | (uint32_t)header[5] << 8;
@@ -89,13 +94,17 @@ static enum quo_status read_block(struct reader *r, uint64_t offset)
     return QUO_OK;
 }
 
-/* Whether some whole record starts behind `at` in the last block. */
+/* Whether a whole record starts behind `at` in the last block, one that could be the next of this
+ * log: a value may hold copies of records, but not with the numbers that are due. */
 static bool record_follows(const struct reader *r, size_t at)
 {
-    for (size_t i = at + 1; i + HEADER <= r->block_len; i++) {
+    for (size_t i = at + 1; i + HEADER + BATCH_HEADER <= r->block_len; i++) {
         const uint8_t *header = r->block + i;
         size_t len = payload_len(header);
-        if (header[6] >= FULL && header[6] <= LAST && i + HEADER + len <= r->block_len &&
+        uint64_t ahead = le64(header + HEADER) - r->next;
+
+        if ((header[6] == FULL || header[6] == FIRST) && len >= BATCH_HEADER &&
+            i + HEADER + len <= r->block_len && (r->next == 0 || ahead <= BLOCK) &&
             checksum_fits(header, len))
             return true;
     }
@@ -139,7 +148,7 @@ static enum quo_status judge_zeros(struct reader *r, size_t at, enum ending *ret
 /* A batch is complete: sequence numbers go up without a gap. */
 static enum quo_status take_batch(struct reader *r, size_t at)
 {
-    uint64_t sequence = __builtin_bswap64(quo_get_u64(r->head));
+    uint64_t sequence = le64(r->head);
 
     if (r->head_len < BATCH_HEADER)
         return damaged(r, at, "a batch without a header");

@@ -312,6 +312,24 @@ static void drops_an_incomplete_batch_of_many_fragments(void **state)
     assert_int_equal(open_and_count(w), 4);
 }
 
+/* As if the value of the batch that was being written were part of somebody's log. */
+static void drops_an_incomplete_batch_that_holds_records(void **state)
+{
+    struct world *w = *state;
+    struct log log;
+    size_t last, copied, copied_len;
+
+    make_killed_store(w, 20, 100);
+    read_log(w, -1, &log);
+    last = record_at(&log, 19);
+    copied = record_at(&log, 3);
+    copied_len = record_at(&log, 4) - copied;
+    log.bytes[last + 5] = 0x40; /* 16 KiB and more, of which little arrived */
+    memcpy(log.bytes + log.len, log.bytes + copied, copied_len);
+    write_log(&log, log.len + copied_len);
+    assert_int_equal(open_and_count(w), 19);
+}
+
 static void ignores_reserved_space_behind_the_end(void **state)
 {
     struct world *w = *state;
@@ -532,6 +550,7 @@ int main(int count, char **arguments)
         CASE(opens_logs_of_awkward_lengths),
         CASE(drops_an_incomplete_end),
         CASE(drops_an_incomplete_batch_of_many_fragments),
+        CASE(drops_an_incomplete_batch_that_holds_records),
         CASE(ignores_reserved_space_behind_the_end),
         CASE(refuses_a_changed_byte),
         CASE(refuses_a_changed_byte_among_many_blocks),
