@@ -34,6 +34,8 @@ static void on_close(void *data)
     h2o_linklist_unlink(&connection->link);
     http->connection_count--;
     quo_count(&http->stats.closed, 1);
+    if (connection->guard != NULL)
+        http->body_bytes -= connection->guard->body_bytes;
     free(connection->guard);
     free(connection);
     quo_http_resume_accepting(http);
@@ -48,11 +50,37 @@ void quo_connection_cut(struct quo_connection *connection)
 
 void quo_connection_flooded(struct quo_connection *connection, enum quo_flood flood)
 {
+    struct quo_http *http = connection->http;
+    uint64_t now_us = quo_mono_us(http->env);
+
     if (connection->cut)
         return;
-    quo_count(&connection->http->stats.floods[flood], 1);
-    quo_log(QUO_LOG_WARN, "http.flood", "kind=%s", quo_flood_name(flood));
+    quo_count(&http->stats.floods[flood], 1);
+    if (now_us - http->flood_logged_us >= 1000000) {
+        http->flood_logged_us = now_us;
+        quo_log(QUO_LOG_WARN, "http.flood", "kind=%s", quo_flood_name(flood));
+    }
     quo_connection_cut(connection);
+}
+
+/* Shows new bytes to the guard, and keeps the sum of all connections. */
+static enum quo_flood watch(struct quo_connection *connection, struct quo_slice bytes)
+{
+    struct quo_http *http = connection->http;
+    struct quo_guard *guard = connection->guard;
+    h2o_socket_t *socket = connection->socket;
+    bool deaf = h2o_socket_is_writing(socket) && socket->bytes_written == connection->bytes_written;
+    enum quo_flood flood;
+
+    connection->bytes_written = socket->bytes_written;
+    guard->whole_blocks = http->draining;
+    http->body_bytes -= guard->body_bytes;
+    flood = quo_guard_feed(guard, bytes, deaf, quo_mono_us(http->env));
+    http->body_bytes += guard->body_bytes;
+    if (flood == QUO_FLOOD_NONE && http->body_bytes > QUO_HTTP_INPUT_MAX &&
+        guard->body_bytes > QUO_HTTP_INPUT_LARGE)
+        flood = QUO_FLOOD_BODIES;
+    return flood;
 }
 
 /* Stands before the library's reader of an HTTP/2 connection. */
@@ -65,14 +93,10 @@ static void on_http2_read(h2o_socket_t *socket, const char *err)
     if (err != NULL) {
         connection->cut = true;
     } else if (socket->bytes_read > 0) {
-        bool deaf =
-            h2o_socket_is_writing(socket) && socket->bytes_written == connection->bytes_written;
-        enum quo_flood flood = quo_guard_feed(
-            connection->guard,
-            quo_slice(input->bytes + input->size - socket->bytes_read, socket->bytes_read), deaf,
-            quo_mono_us(connection->http->env));
+        enum quo_flood flood =
+            watch(connection,
+                  quo_slice(input->bytes + input->size - socket->bytes_read, socket->bytes_read));
 
-        connection->bytes_written = socket->bytes_written;
         if (flood != QUO_FLOOD_NONE) {
             quo_connection_flooded(connection, flood);
             err = h2o_socket_error_io;
@@ -92,8 +116,7 @@ static void become_http2(struct quo_connection *connection, struct timeval conne
     connection->guard = h2o_mem_alloc(sizeof *connection->guard);
     quo_guard_init(connection->guard);
     quo_count(&http->stats.http2, 1);
-    flood = quo_guard_feed(connection->guard, quo_slice(socket->input->bytes, socket->input->size),
-                           false, quo_mono_us(http->env));
+    flood = watch(connection, quo_slice(socket->input->bytes, socket->input->size));
     if (flood != QUO_FLOOD_NONE) {
         quo_connection_flooded(connection, flood);
         h2o_socket_close(socket);

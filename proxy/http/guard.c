@@ -80,9 +80,10 @@ static enum quo_flood on_headers(struct quo_guard *guard, uint32_t id, uint8_t f
     return QUO_FLOOD_NONE;
 }
 
-static enum quo_flood on_control(struct quo_guard *guard)
+static enum quo_flood on_control(struct quo_guard *guard, uint32_t weight)
 {
-    return ++guard->control > QUO_GUARD_CONTROL_MAX ? QUO_FLOOD_CONTROL : QUO_FLOOD_NONE;
+    guard->control += weight;
+    return guard->control > QUO_GUARD_CONTROL_MAX ? QUO_FLOOD_CONTROL : QUO_FLOOD_NONE;
 }
 
 static enum quo_flood on_data(struct quo_guard *guard, uint32_t id, uint8_t flags, uint32_t len)
@@ -91,7 +92,7 @@ static enum quo_flood on_data(struct quo_guard *guard, uint32_t id, uint8_t flag
 
     /* A frame for a stream that has no body costs us an RST_STREAM; an empty one moves nothing. */
     if (index == guard->stream_count || (len == 0 && (flags & FLAG_END_STREAM) == 0))
-        return on_control(guard);
+        return on_control(guard, 1);
     guard->streams[index].bytes += len;
     guard->body_bytes += len;
     if ((flags & FLAG_END_STREAM) != 0)
@@ -140,13 +141,14 @@ static enum quo_flood on_frame(struct quo_guard *guard, bool deaf)
         flood = on_headers(guard, id, flags);
         return flood != QUO_FLOOD_NONE ? flood : on_block(guard, flags, len);
     case FRAME_CONTINUATION:
-        return on_block(guard, flags, len);
+        return guard->whole_blocks ? QUO_FLOOD_HEADERS : on_block(guard, flags, len);
     case FRAME_RST_STREAM:
         return on_reset(guard, id);
     case FRAME_WINDOW_UPDATE:
         return QUO_FLOOD_NONE; /* answered by nothing, and sent for every DATA frame by some */
     default:
-        return on_control(guard);
+        /* The library writes a line to stderr for each frame that it does not know. */
+        return on_control(guard, type <= FRAME_CONTINUATION ? 1 : QUO_GUARD_UNKNOWN_WEIGHT);
     }
 }
 

@@ -35,6 +35,7 @@ const char *quo_flood_name(enum quo_flood flood);
 #define QUO_GUARD_RESETS_MAX 100u        /* a second */
 #define QUO_GUARD_SHARE_AFTER 200u       /* requests after which a share of cancelled ones counts */
 #define QUO_GUARD_CONTROL_MAX 1000u      /* a second */
+#define QUO_GUARD_UNKNOWN_WEIGHT 50u     /* of a frame of unknown type among them */
 #define QUO_GUARD_BLOCK_MAX (64u * 1024) /* bytes of one header block, compressed */
 #define QUO_GUARD_BLOCK_FRAMES_MAX 32u   /* frames of one header block */
 #define QUO_GUARD_BODIES_MAX                                                                       \
@@ -49,6 +50,8 @@ struct quo_guard {
     uint8_t head_len; /* bytes of the next frame header that came */
     uint8_t head[9];
 
+    /* Refuse CONTINUATION: set while stopping, when the library would never get past one. */
+    bool whole_blocks;
     uint32_t block_bytes; /* of the header block under way */
     uint32_t block_frames;
 

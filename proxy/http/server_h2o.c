@@ -8,7 +8,6 @@
 /* Bodies that are longer than allowed, but not by more, get an answer of ours and keep their
  * connection. */
 #define ENTITY_SLACK (1024u * 1024 + 64u * 1024)
-#define LARGE_INPUT (64u * 1024)
 
 static void pause_accepting(struct quo_http *http, _Atomic uint64_t *counter)
 {
@@ -84,7 +83,7 @@ static void cut_largest(struct quo_http *http, uint64_t held, uint64_t now_us)
         struct quo_connection *connection = QUO_CONTAINER_OF(at, struct quo_connection, link);
         uint64_t own = quo_connection_sweep(connection, now_us);
 
-        if (own < LARGE_INPUT || connection->cut)
+        if (own < QUO_HTTP_INPUT_LARGE || connection->cut)
             continue;
         quo_count(&http->stats.input_cuts, 1);
         quo_connection_cut(connection);

@@ -67,7 +67,9 @@ struct quo_http {
     h2o_linklist_t connections;
     h2o_linklist_t unsent; /* exchanges answered and not yet taken by the client, oldest first */
     h2o_mem_recycle_t exchanges;
-    uint64_t id_base; /* random; request ids count from it */
+    uint64_t body_bytes;      /* unfinished bodies of all HTTP/2 connections */
+    uint64_t flood_logged_us; /* floods are logged once a second at most */
+    uint64_t id_base;         /* random; request ids count from it */
     uint64_t id_next;
     struct quo_http_stats stats;
 

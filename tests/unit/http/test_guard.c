@@ -109,7 +109,7 @@ static void floods_are_named(void **state)
         {PING, 0, 8, QUO_GUARD_CONTROL_MAX, QUO_FLOOD_CONTROL},
         {SETTINGS, 0, 0, QUO_GUARD_CONTROL_MAX, QUO_FLOOD_CONTROL},
         {PRIORITY, 0, 5, QUO_GUARD_CONTROL_MAX, QUO_FLOOD_CONTROL},
-        {77, 0, 100, QUO_GUARD_CONTROL_MAX, QUO_FLOOD_CONTROL},
+        {77, 0, 100, QUO_GUARD_CONTROL_MAX / QUO_GUARD_UNKNOWN_WEIGHT, QUO_FLOOD_CONTROL},
         {DATA, 0, 100, QUO_GUARD_CONTROL_MAX, QUO_FLOOD_CONTROL}, /* without a stream */
         {CONTINUATION, 0, 0, QUO_GUARD_BLOCK_FRAMES_MAX, QUO_FLOOD_HEADERS},
         {CONTINUATION, 0, 16384, QUO_GUARD_BLOCK_MAX / 16384, QUO_FLOOD_HEADERS},
@@ -223,6 +223,16 @@ static void clients_that_do_not_read_may_not_go_on_for_ever(void **state)
     assert_int_equal(passed, QUO_GUARD_DEAF_MAX);
 }
 
+static void continuations_can_be_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(feed(HEADERS, 0, 1, 10, 0), QUO_FLOOD_NONE);
+    assert_int_equal(feed(CONTINUATION, 0, 1, 10, 0), QUO_FLOOD_NONE);
+    guard.whole_blocks = true;
+    assert_int_equal(feed(CONTINUATION, END_HEADERS, 1, 10, 0), QUO_FLOOD_HEADERS);
+    assert_int_equal(feed(HEADERS, END_HEADERS, 3, 10, 0), QUO_FLOOD_NONE);
+}
+
 static void frames_may_come_in_any_pieces(void **state)
 {
     uint8_t bytes[3 * 9 + 5 + 8];
@@ -264,6 +274,7 @@ int main(void)
         cmocka_unit_test_setup(unfinished_bodies_are_summed, begin),
         cmocka_unit_test_setup(a_body_is_forgotten_when_it_ends_or_is_reset, begin),
         cmocka_unit_test_setup(clients_that_do_not_read_may_not_go_on_for_ever, begin),
+        cmocka_unit_test_setup(continuations_can_be_refused, begin),
         cmocka_unit_test_setup(frames_may_come_in_any_pieces, begin),
     };
 
