@@ -59,7 +59,8 @@
 #define QUO_HTTP_CONNECTIONS_DEFAULT 20000u /* open connections of a proxy */
 #define QUO_HTTP_CONN_OPS_MAX 256u /* operations of one connection, cancelled ones included */
 #define QUO_HTTP_INPUT_MAX (512u * 1024 * 1024) /* bytes of unfinished requests on one loop */
-#define QUO_HTTP_INPUT_LARGE (64u * 1024)     /* over that limit, connections that hold more are cut */
+/* When the unfinished requests of a loop are over the limit, connections that hold more are cut. */
+#define QUO_HTTP_INPUT_LARGE (64u * 1024)
 #define QUO_HTTP_DRAIN_MS 10000u /* how long a stopping proxy waits for its requests */
 #define QUO_REQUEST_ID_MAX 128u  /* bytes of a Request-Id that is echoed */
 

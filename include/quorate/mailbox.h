@@ -2,7 +2,8 @@
 #ifndef QUORATE_MAILBOX_H
 #define QUORATE_MAILBOX_H
 
-/* Embedded in its owner's struct; must stay in place until `run` is called, and may be reused then. */
+/* Embedded in its owner's struct; must stay in place until `run` is called, and may be reused then.
+ */
 struct quo_task {
     void (*run)(struct quo_task *task); /* in the loop thread */
     struct quo_task *next;              /* the mailbox's own while posted */

@@ -2,10 +2,10 @@
  * thread, never inside the call that asked for them.
  * Real: storage-node/engine/ (RocksDB, memory, null). Simulated: tests/sim/.
  *
- * The contract that the replica rules rest on: what `get` and `load` show is on disk. A batch becomes
- * visible as a whole and only after it is synced; batches complete in the order of their commits; a
- * batch committed without sync becomes visible when the engine has it, and may be lost with every
- * unsynced batch after it in a crash.
+ * The contract that the replica rules rest on: what `get` and `load` show is on disk. A batch
+ * becomes visible as a whole and only after it is synced; batches complete in the order of their
+ * commits; a batch committed without sync becomes visible when the engine has it, and may be lost
+ * with every unsynced batch after it in a crash.
  */
 #ifndef QUORATE_STORE_H
 #define QUORATE_STORE_H
@@ -17,7 +17,7 @@ enum quo_family {
     QUO_FAMILY_DATA = 0,    /* records: be16 partition | be32 namespace | key */
     QUO_FAMILY_PROMISE = 1, /* promises above the record; same keys */
     QUO_FAMILY_HINTS = 2,
-    QUO_FAMILY_META = 3,    /* identity, epochs */
+    QUO_FAMILY_META = 3, /* identity, epochs */
     QUO_FAMILY_COUNT = 4,
 };
 
@@ -49,8 +49,8 @@ struct quo_commit {
     bool sync;
     void (*done)(struct quo_commit *commit); /* in the loop thread */
     void *context;
-    /* Filled by the engine: QUO_OK (visible, and on disk if `sync`); QUO_DISK_FULL (nothing applied);
-     * QUO_IO_ERROR (unknown; the store takes no more writes). */
+    /* Filled by the engine: QUO_OK (visible, and on disk if `sync`); QUO_DISK_FULL (nothing
+     * applied); QUO_IO_ERROR (unknown; the store takes no more writes). */
     enum quo_status status;
     void *engine;
 };
@@ -75,17 +75,15 @@ struct quo_store_ops {
                       struct quo_slice key, struct quo_slice value);
     void (*batch_delete)(struct quo_store *s, struct quo_batch *batch, enum quo_family family,
                          struct quo_slice key);
-    /* Starts the commit of a batch; it must not be touched until commit->done. At most one commit at
-     * a time is under way. Always completes. */
+    /* Starts the commit of a batch; it must not be touched until commit->done. At most one commit
+     * at a time is under way. Always completes. */
     void (*commit)(struct quo_store *s, struct quo_commit *commit);
 
     /* Visits entries with lo <= key < hi in key order, blocking; for start-up, checks and tools.
      * Stops when `visit` returns false. QUO_OK, QUO_IO_ERROR or QUO_CORRUPT. */
-    enum quo_status (*scan)(struct quo_store *s, enum quo_family family, struct quo_slice lo,
-                            struct quo_slice hi,
-                            bool (*visit)(void *context, struct quo_slice key,
-                                          struct quo_slice value),
-                            void *context);
+    enum quo_status (*scan)(
+        struct quo_store *s, enum quo_family family, struct quo_slice lo, struct quo_slice hi,
+        bool (*visit)(void *context, struct quo_slice key, struct quo_slice value), void *context);
     /* Waits for what is under way, syncs, closes and frees the store. */
     void (*close)(struct quo_store *s);
 };

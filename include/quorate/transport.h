@@ -1,8 +1,8 @@
 /* Port: frames to and from peers. One instance per thread; all calls and callbacks in that thread.
  * Real: api/runtime/ (TCP). Simulated: tests/sim/.
  *
- * In a proxy a peer is the index of a node in the cluster map, and its connection is made and kept by
- * the transport. In a node a peer is an accepted connection; its number is never used twice.
+ * In a proxy a peer is the index of a node in the cluster map, and its connection is made and kept
+ * by the transport. In a node a peer is an accepted connection; its number is never used twice.
  */
 #ifndef QUORATE_TRANSPORT_H
 #define QUORATE_TRANSPORT_H
@@ -29,8 +29,8 @@ struct quo_transport_ops {
 struct quo_transport_events {
     /* A frame came; its body is borrowed until the return. */
     void (*on_frame)(void *receiver, uint64_t peer, const struct quo_frame *frame);
-    /* The peer can be reached (after its HELLO was checked), or no longer: then no reply to anything
-     * sent before will come, though any of it may have arrived. */
+    /* The peer can be reached (after its HELLO was checked), or no longer: then no reply to
+     * anything sent before will come, though any of it may have arrived. */
     void (*on_up)(void *receiver, uint64_t peer);
     void (*on_down)(void *receiver, uint64_t peer);
 };
