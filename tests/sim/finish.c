@@ -1,0 +1,163 @@
+/* The liveness phase: heal, then demand that everything that can work does. Two-thirds of a
+ * distributed system's bugs make it stop rather than lie (TigerBeetle's simulator has the same
+ * second phase). */
+#include "nemesis.h"
+#include "sim.h"
+
+#define SETTLE_US (2500 * SIM_MS) /* reconnects, keep-alives and old deadlines are over by then */
+#define DEMAND_TIMEOUT_MS 1000u
+#define DEMAND_TRIES 5u
+#define QUIET_US (4 * SIM_S)
+#define FINISHER_CLIENT (SIM_CLIENTS_MAX + 1)
+
+/* Whether enough members of every list that counts are not lost for good. */
+static bool list_has(struct sim *sim, const uint64_t *replicas, uint8_t n, uint32_t need)
+{
+    uint32_t alive = 0;
+    for (uint8_t i = 0; i < QUO_MIN(n, sim->swarm.n); i++) {
+        int node = quo_map_node(sim->maps[0], replicas[i]);
+        alive += node >= 0 && !sim->disks[node].wiped;
+    }
+    return alive >= need;
+}
+
+static bool can_serve(struct sim *sim, uint32_t key, uint32_t need)
+{
+    uint32_t partition = sim_key_partition(sim, key);
+    for (uint32_t m = 0; m < sim->map_count; m++) {
+        const struct quo_entry *entry = &sim->maps[m]->entries[partition];
+        if (!list_has(sim, entry->replicas, entry->n, need))
+            return false;
+        if (entry->state == QUO_ENTRY_JOINT && !list_has(sim, entry->next, entry->n_next, need))
+            return false;
+    }
+    return true;
+}
+
+static struct sim_op *ask_once(struct sim *sim, uint32_t proxy, enum quo_history_type type,
+                               uint32_t key, enum quo_level level)
+{
+    struct sim_op *op = sim_op_new(sim, FINISHER_CLIENT, type, key);
+    if (op == NULL)
+        return NULL;
+    struct quo_ask ask = {.has_level = true,
+                          .level = level,
+                          .r = -1,
+                          .w = -1,
+                          .dw = -1,
+                          .timeout_ms = DEMAND_TIMEOUT_MS};
+    sim_op_ask(sim, op, &ask);
+    sim_op_send(sim, op, proxy);
+    uint64_t until = sim->now + 2 * DEMAND_TIMEOUT_MS * SIM_MS;
+    while (!op->answered && !op->lost && sim->now < until && !sim_failed(sim))
+        if (!sim_advance_one(sim, until))
+            break;
+    return op;
+}
+
+/* One operation that must succeed, at the latest in the last try. */
+static void demand(struct sim *sim, uint32_t proxy, enum quo_history_type type, uint32_t key,
+                   enum quo_level level)
+{
+    static const char *const types[] = {"?", "get", "put", "delete"};
+    for (uint32_t try = 0; try < DEMAND_TRIES && !sim_failed(sim); try++) {
+        const struct sim_op *op = ask_once(sim, proxy, type, key, level);
+        if (op == NULL || (op->answered && op->verdict <= QUO_VERDICT_WRITTEN))
+            return;
+        sim_advance(sim, sim->now + 200 * SIM_MS);
+    }
+    sim_violate(sim, SIM_LIVENESS, key, "proxy%u: %s at level %s fails though all is healed", proxy,
+                types[type], quo_level_name(level));
+}
+
+static void demand_strong(struct sim *sim)
+{
+    uint32_t need = QUO_MAX(sim->swarm.rs, sim->swarm.ws);
+    for (uint32_t key = 0; key < sim->swarm.keys && !sim_failed(sim); key++) {
+        if (!can_serve(sim, key, need))
+            continue;
+        uint32_t writer = (uint32_t)sim_below(&sim->rng, sim->swarm.proxies);
+        /* A promise whose proposer is gone stops write-backs until something is written above it.
+         */
+        if (sim->swarm.weight_fault[SIM_FAULT_PROMISE] > 0)
+            demand(sim, writer, QUO_HISTORY_PUT, key, QUO_LEVEL_STRONG);
+        for (uint32_t p = 0; p < sim->swarm.proxies; p++)
+            demand(sim, p, QUO_HISTORY_GET, key, QUO_LEVEL_STRONG);
+        demand(sim, writer, QUO_HISTORY_PUT, key, QUO_LEVEL_STRONG);
+        demand(sim, (writer + 1) % sim->swarm.proxies, QUO_HISTORY_GET, key, QUO_LEVEL_STRONG);
+    }
+}
+
+/* A read of all replicas repairs no more than a write quorum; a write to all leaves them the same.
+ */
+static void demand_convergence(struct sim *sim)
+{
+    for (uint32_t key = 0; key < sim->swarm.keys && !sim_failed(sim); key++) {
+        if (!can_serve(sim, key, sim->swarm.n))
+            continue;
+        uint32_t proxy = (uint32_t)sim_below(&sim->rng, sim->swarm.proxies);
+        demand(sim, proxy, QUO_HISTORY_GET, key, QUO_LEVEL_ALL);
+        demand(sim, proxy, sim_chance(&sim->rng, 800) ? QUO_HISTORY_PUT : QUO_HISTORY_DELETE, key,
+               QUO_LEVEL_ALL);
+    }
+}
+
+static void judge_convergence(struct sim *sim, uint32_t key)
+{
+    uint32_t partition = sim_key_partition(sim, key);
+    const struct quo_entry *entry = &sim->maps[sim->map_count - 1]->entries[partition];
+    struct quo_slice first = {0};
+    for (uint8_t i = 0; i < QUO_MIN(entry->n, sim->swarm.n); i++) {
+        int node = quo_map_node(sim->maps[0], entry->replicas[i]);
+        struct quo_slice bytes = sim_disk_durable(&sim->disks[node], key);
+        if (i == 0)
+            first = bytes;
+        else if (!quo_slice_equal(first, bytes))
+            sim_violate(sim, SIM_LIVENESS, key,
+                        "key \"%s\": the replicas differ after a write to all of them",
+                        sim_key_names[key]);
+    }
+}
+
+static bool quiet(struct sim *sim)
+{
+    for (uint32_t p = 0; p < SIM_PROXIES_MAX; p++) {
+        const struct sim_process *proxy = sim_proxy(sim, p);
+        if (proxy->alive && quo_service_in_flight(proxy->service) > 0)
+            return false;
+    }
+    for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
+        const struct sim_process *node = sim_node(sim, n);
+        if (node->alive && !quo_server_idle(node->server))
+            return false;
+    }
+    return true;
+}
+
+/* Every operation has had an answer, unless its proxy died or its client left. */
+static void judge_answers(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->op_count; i++)
+        if (!sim->ops[i].answered && !sim->ops[i].lost)
+            sim_violate(sim, SIM_LIVENESS, sim->ops[i].seen.key,
+                        "operation %llu was never answered",
+                        (unsigned long long)sim->ops[i].seen.id);
+}
+
+void sim_finish(struct sim *sim)
+{
+    sim_nemesis_heal_all(sim);
+    sim_advance(sim, sim->now + SETTLE_US);
+    judge_answers(sim);
+    demand_strong(sim);
+    demand_convergence(sim);
+    for (uint64_t until = sim->now + QUIET_US; sim->now < until && !sim_failed(sim);)
+        if (quiet(sim) || !sim_advance_one(sim, until))
+            break;
+    judge_answers(sim);
+    if (!sim_failed(sim) && !quiet(sim))
+        sim_violate(sim, SIM_LIVENESS, SIM_KEYS_MAX, "something is still under way at the end");
+    for (uint32_t key = 0; key < sim->swarm.keys && !sim->clients_only; key++)
+        if (!sim_failed(sim) && can_serve(sim, key, sim->swarm.n))
+            judge_convergence(sim, key);
+}

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""mutants.py QUORATE-SIM [ARGUMENTS]: switches off one rule after the other and demands that the
+simulator notices.
+
+For each rule of mutants.def, and for each way in which the simulated world can lie, it prints how
+many seeds it took: with all checkers, and judged by what clients saw alone. A survivor fails. The
+budgets are some ten times what was measured, so that a change of the swarm does not make this test
+a lottery. Further arguments go to the simulator.
+"""
+import json
+import subprocess
+import sys
+
+VIOLATION = (127, 128, 129)
+BUDGET = 3000
+BUDGET_CLIENTS = 10000
+
+# Rules that need other seeds than the default: their arguments, and their budgets (all, clients).
+SPECIAL = {
+    "SUPERSEDED_NOT_RESTARTED": ([], 3000, 40000),
+    "RETAG_AFTER_NACK": (["--kind", "mixed"], 3000, 60000),
+}
+
+# Clients cannot see these: a version from the future only makes writers wait, the refusal of a kind
+# protects what does not exist yet, and only the receipt itself tells what a receipt claims.
+HIDDEN_FROM_CLIENTS = {"NO_SKEW_GUARD", "NO_KIND_MASK", "NON_DURABLE_COUNTS", "RECEIPT_OVERCLAIMS"}
+
+
+def run(program, arguments, budget):
+    """Returns (seeds, what was found), seeds being None when nothing was."""
+    command = [program, "--seeds", str(budget)] + arguments + sys.argv[2:]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    summary = json.loads(done.stdout.splitlines()[-1])
+    if done.returncode not in VIOLATION:
+        return None, ""
+    found = [line for line in done.stdout.splitlines() if "violation:" in line]
+    return summary["seeds"], found[-1].split(": ", 1)[1]
+
+
+def show(seeds, budget):
+    return f"> {budget}" if seeds is None else str(seeds)
+
+
+def judge(program, name, arguments, budgets, by_clients):
+    everyone, found = run(program, arguments, budgets[0])
+    clients, text = None, "-"
+    if by_clients:
+        clients, _ = run(program, arguments + ["--clients-only"], budgets[1])
+        text = show(clients, budgets[1])
+    print(f"{name:26} {show(everyone, budgets[0]):>8} {text:>8}  {found}", flush=True)
+    return everyone is not None and (clients is not None or not by_clients)
+
+
+def main():
+    program = sys.argv[1]
+    listed = subprocess.run([program, "--list-mutants"], capture_output=True, text=True, check=True)
+    names = [line.split()[0] for line in listed.stdout.splitlines()]
+    print(f"{'rule switched off':26} {'seeds':>8} {'clients':>8}")
+    survivors = []
+    for name in names:
+        extra, *budgets = SPECIAL.get(name, ([], BUDGET, BUDGET_CLIENTS))
+        arguments = ["--mutant", name] + extra
+        if not judge(program, name, arguments, budgets, name not in HIDDEN_FROM_CLIENTS):
+            survivors.append(name)
+    for lie in ("disk", "amnesia"):
+        budgets = (BUDGET, BUDGET_CLIENTS)
+        if not judge(program, f"(unsafe {lie})", ["--unsafe", lie], budgets, True):
+            survivors.append(lie)
+    if survivors:
+        print("survived:", ", ".join(survivors), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+#include "script.h"
+
+#define REACTION_US (2 * SIM_MS)
+
+static struct sim_swarm calm(enum quo_kind kind, uint8_t rs, uint8_t ws)
+{
+    return (struct sim_swarm){.kind = kind,
+                              .nodes = SCRIPT_NODES,
+                              .proxies = 3,
+                              .partitions = 1,
+                              .keys = 1,
+                              .n = SCRIPT_NODES,
+                              .rs = rs,
+                              .ws = ws,
+                              .latency_min_us = 1,
+                              .latency_max_us = 2,
+                              .sync_min_us = 10,
+                              .sync_max_us = 20,
+                              .load_max_us = 100,
+                              .think_max_us = 1};
+}
+
+struct script script_begin(struct sim *sim, enum quo_kind kind, uint8_t rs, uint8_t ws)
+{
+    struct script script = {.sim = sim};
+    struct sim_swarm swarm = calm(kind, rs, ws);
+    sim->manual = true;
+    sim->clients_only = true;
+    sim_begin(sim, 1, &swarm);
+    for (uint32_t i = 0; i < SCRIPT_NODES; i++)
+        script.node[i] = i;
+    sim_advance(sim, 100 * SIM_MS);
+    return script;
+}
+
+static bool waits(const struct script *script, uint32_t proxy, uint32_t node)
+{
+    for (const struct sim_packet *at = script->sim->held; at != NULL; at = at->next) {
+        const struct sim_conn *conn = &script->sim->conns[at->conn];
+        if (at->direction == SIM_TO_NODE && conn->proxy == proxy && conn->node == node)
+            return true;
+    }
+    return false;
+}
+
+void script_name(struct script *script, uint32_t proxy)
+{
+    uint32_t named = 0;
+    for (uint32_t asked = 1; asked <= 1; asked--)
+        for (uint32_t node = 0; node < SCRIPT_NODES; node++)
+            if (waits(script, proxy, node) == (asked == 1))
+                script->node[named++] = node;
+}
+
+void script_wait(struct script *script, uint64_t us)
+{
+    sim_advance(script->sim, script->sim->now + us);
+}
+
+struct sim_op *script_call(struct script *script, uint32_t proxy, enum quo_history_type type,
+                           enum quo_level level)
+{
+    struct sim *sim = script->sim;
+    struct sim_op *op = sim_op_new(sim, SIM_CLIENTS_MAX, type, SCRIPT_KEY);
+    struct quo_ask ask = {
+        .has_level = true, .level = level, .r = -1, .w = -1, .dw = -1, .timeout_ms = 10000};
+    QUO_REQUIRE(op != NULL);
+    sim_op_ask(sim, op, &ask);
+    sim_op_send(sim, op, proxy);
+    script_wait(script, REACTION_US);
+    return op;
+}
+
+static bool matches(const struct script *script, const struct sim_packet *packet,
+                    uint32_t direction, uint32_t proxy, uint32_t letter, uint8_t type)
+{
+    const struct sim_conn *conn = &script->sim->conns[packet->conn];
+    return packet->direction == direction && conn->proxy == proxy &&
+           (letter == SCRIPT_NODES || conn->node == script->node[letter]) &&
+           (type == 0 || packet->frames->type == type);
+}
+
+static bool arrive(struct script *script, uint32_t direction, uint32_t proxy, uint32_t letter,
+                   uint8_t type)
+{
+    struct sim *sim = script->sim;
+    struct sim_packet **at = &sim->held;
+    while (*at != NULL && !matches(script, *at, direction, proxy, letter, type))
+        at = &(*at)->next;
+    struct sim_packet *packet = *at;
+    if (packet == NULL)
+        return false;
+    *at = packet->next;
+    if (sim->held_end == &packet->next)
+        sim->held_end = at;
+    packet->next = NULL;
+    const struct sim_conn *conn = &sim->conns[packet->conn];
+    struct sim_process *to =
+        direction == SIM_TO_NODE ? sim_node(sim, conn->node) : sim_proxy(sim, conn->proxy);
+    sim_at(sim, sim->now, SIM_EVENT_PACKET, to, 0, packet);
+    script_wait(script, REACTION_US);
+    return true;
+}
+
+bool script_request(struct script *script, uint32_t proxy, uint32_t letter, uint8_t type)
+{
+    return arrive(script, SIM_TO_NODE, proxy, letter, type);
+}
+
+bool script_reply(struct script *script, uint32_t proxy, uint32_t letter)
+{
+    return arrive(script, SIM_TO_PROXY, proxy, letter, 0);
+}
+
+bool script_exchange(struct script *script, uint32_t proxy, uint32_t letter, uint8_t type)
+{
+    return script_request(script, proxy, letter, type) && script_reply(script, proxy, letter);
+}
+
+void script_flush(struct script *script, uint32_t proxy)
+{
+    while (arrive(script, SIM_TO_NODE, proxy, SCRIPT_NODES, 0) ||
+           arrive(script, SIM_TO_PROXY, proxy, SCRIPT_NODES, 0))
+        continue;
+}
+
+void script_disconnect(struct script *script, uint32_t proxy, uint32_t letter)
+{
+    sim_network_cut(proxy, script->node[letter]);
+    sim_network_block(proxy, script->node[letter], SIM_TO_NODE, true);
+    script_wait(script, REACTION_US);
+}
+
+enum sim_class script_end(struct script *script)
+{
+    struct sim *sim = script->sim;
+    if (!sim_failed(sim))
+        sim_verdict(sim);
+    sim_end(sim);
+    sim->manual = false;
+    sim->clients_only = false;
+    return sim->violation.class;
+}

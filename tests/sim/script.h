@@ -1,0 +1,41 @@
+/* Directed schedules: a world in which every packet waits until a script says that it arrives.
+ *
+ * Nodes are named by letters; script_name gives the first ones to those that an operation has
+ * asked. */
+#ifndef QUORATE_SIM_SCRIPT_H
+#define QUORATE_SIM_SCRIPT_H
+
+#include "sim.h"
+
+#define SCRIPT_KEY 0u
+
+enum { SCRIPT_A, SCRIPT_B, SCRIPT_C, SCRIPT_NODES };
+
+struct script {
+    struct sim *sim;
+    uint32_t node[SCRIPT_NODES]; /* A, B, C */
+};
+
+/* Three nodes, three proxies, one key, steady clocks, no hedges. */
+struct script script_begin(struct sim *sim, enum quo_kind kind, uint8_t rs, uint8_t ws);
+/* Names the nodes that have a message from this proxy waiting A, B..., in that order. */
+void script_name(struct script *script, uint32_t proxy);
+/* Starts an operation; its first messages wait. */
+struct sim_op *script_call(struct script *script, uint32_t proxy, enum quo_history_type type,
+                           enum quo_level level);
+/* The oldest waiting message of this type between the two arrives, and what it causes happens.
+ * Returns false when there is none. */
+bool script_request(struct script *script, uint32_t proxy, uint32_t letter, uint8_t type);
+bool script_reply(struct script *script, uint32_t proxy, uint32_t letter);
+/* Request and reply. */
+bool script_exchange(struct script *script, uint32_t proxy, uint32_t letter, uint8_t type);
+/* Everything between a proxy and the nodes arrives, until nothing is left. */
+void script_flush(struct script *script, uint32_t proxy);
+/* The proxy cannot reach the node any more. */
+void script_disconnect(struct script *script, uint32_t proxy, uint32_t letter);
+/* Time passes. */
+void script_wait(struct script *script, uint64_t us);
+/* Judges what clients saw and ends the world. Returns how it ended. */
+enum sim_class script_end(struct script *script);
+
+#endif

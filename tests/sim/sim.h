@@ -1,0 +1,496 @@
+/* The simulated world: one thread, virtual time, one seed.
+ *
+ * The code under test is the real one: proxy/service with proxy/coordinator, storage-node/server
+ * with storage-node/replica. The world gives them their ports (clock and chance, transport, store),
+ * clients that make operations, and faults. Everything that happens is an event in one heap,
+ * ordered by time and then by chance; nothing depends on addresses, the machine or the real clock.
+ *
+ *   process.c  starts, stops, freezes proxies and nodes; their env port; turns
+ *   network.c  connections and packets; the transport port of both ends
+ *   disk.c     what is visible and what is durable; the store port
+ *   client.c   operations and their answers
+ *   swarm.c    what a seed is like        nemesis.c  what goes wrong in it
+ *   move.c     changes of the map         finish.c   heal, then demand progress
+ *   oracle.c   judges frames, disks and answers as they happen
+ *   verdict.c  judges the history at the end
+ *   run.c      one seed                   main.c     many
+ */
+#ifndef QUORATE_SIM_H
+#define QUORATE_SIM_H
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "../support/checker/history.h"
+#include "../support/checker/linear.h"
+#include "proxy/service/service.h"
+#include "quorate/record.h"
+#include "quorate/testpoints.h"
+#include "rng.h"
+#include "storage-node/server/server.h"
+
+#define SIM_NODES_MAX 7u
+#define SIM_PROXIES_MAX 5u /* the last is the one that moves partitions */
+#define SIM_MOVER (SIM_PROXIES_MAX - 1)
+#define SIM_PROCESSES_MAX (SIM_NODES_MAX + SIM_PROXIES_MAX)
+#define SIM_KEYS_MAX 5u
+#define SIM_KEYS_USER 4u     /* keys that clients write */
+#define SIM_KEY_FORBIDDEN 4u /* a key in a namespace that takes no blind writes */
+#define SIM_PARTITIONS_MAX 4u
+#define SIM_CLIENTS_MAX 8u
+#define SIM_OPS_MAX 400u
+#define SIM_CONNS_MAX 8192u
+#define SIM_MAPS 3u
+#define SIM_NEVER UINT64_MAX
+
+#define SIM_MS 1000u /* virtual time is in microseconds */
+#define SIM_S (1000u * SIM_MS)
+
+/* How a seed ended. The values are exit codes. */
+enum sim_class { SIM_HELD = 0, SIM_CRASH = 127, SIM_LIVENESS = 128, SIM_CONSISTENCY = 129 };
+
+/* ---- events ---- */
+
+enum sim_event_kind {
+    SIM_EVENT_PACKET,  /* `packet` reaches `process` */
+    SIM_EVENT_TIMER,   /* the driver of `process` wants quo_service_expire */
+    SIM_EVENT_DISK,    /* a commit or load of node `process` completes */
+    SIM_EVENT_UP,      /* `process` learns that connection `arg` is there */
+    SIM_EVENT_DOWN,    /* ... or gone */
+    SIM_EVENT_CONNECT, /* proxy `process` tries to reach node `arg` */
+    SIM_EVENT_SUBMIT,  /* operation `arg` reaches proxy `process` */
+    SIM_EVENT_ABANDON, /* the client of operation `arg` hangs up */
+    SIM_EVENT_CLIENT,  /* client `arg` makes its next operation */
+    SIM_EVENT_START,   /* `process` starts */
+    SIM_EVENT_THAW,    /* `process` goes on */
+    SIM_EVENT_FAULT,   /* the nemesis acts */
+    SIM_EVENT_HEAL,    /* fault `arg` ends */
+    SIM_EVENT_MOVE,    /* the next step of a change of the map */
+};
+
+struct sim_packet;
+
+struct sim_event {
+    uint64_t time;
+    uint64_t tie; /* random, so that events of one instant come in any order */
+    enum sim_event_kind kind;
+    uint32_t process;
+    uint32_t incarnation; /* of the process; events of an earlier life are dropped */
+    uint64_t arg;
+    void *pointer; /* packet, load or commit */
+};
+
+struct sim_heap {
+    struct sim_event *events;
+    size_t count, room;
+};
+
+/* ---- disks ---- */
+
+/* Immutable bytes that several owners share. */
+struct sim_blob {
+    uint32_t refs;
+    uint32_t len;
+    uint8_t bytes[];
+};
+
+struct sim_write {
+    enum quo_family family;
+    struct sim_blob *key;
+    struct sim_blob *value; /* NULL: delete */
+};
+
+struct sim_writes {
+    struct sim_write *list;
+    uint32_t count, room;
+};
+
+struct sim_cell {
+    enum quo_family family;
+    struct sim_blob *key;
+    struct sim_blob *visible; /* NULL: not there */
+    struct sim_blob *durable;
+};
+
+#define SIM_CELLS_MAX 64u
+#define SIM_UNSYNCED_MAX 64u
+#define SIM_LOADS_MAX 64u
+
+struct sim_disk {
+    struct quo_store store;
+    uint32_t node;
+    struct sim_cell cells[SIM_CELLS_MAX];
+    uint32_t cell_count;
+    struct sim_writes
+        unsynced[SIM_UNSYNCED_MAX]; /* applied, lost in a crash; a suffix of the log */
+    uint32_t unsynced_count;
+    struct quo_commit *commit; /* under way */
+    struct quo_load *loads[SIM_LOADS_MAX];
+    struct sim_blob *load_values[SIM_LOADS_MAX]; /* what a load that looked early saw */
+    bool load_early[SIM_LOADS_MAX];
+    uint32_t load_count;
+    bool broken; /* a commit failed: takes no more writes */
+    bool full, slow, lying;
+    uint32_t error_permille; /* of commits, gets and loads that fail */
+    bool wiped;              /* lost for good */
+};
+
+/* ---- network ---- */
+
+struct sim_frame {
+    struct sim_frame *next;
+    uint64_t id;
+    uint32_t len;
+    uint8_t type;
+    uint8_t body[];
+};
+
+enum { SIM_TO_NODE = 0, SIM_TO_PROXY = 1 };
+
+struct sim_packet {
+    struct sim_packet *next;
+    uint64_t conn;
+    uint32_t direction;
+    struct sim_frame *frames;
+};
+
+/* One connection. Either side may believe in it longer than the other. */
+struct sim_conn {
+    uint32_t proxy, node;           /* indices */
+    uint32_t proxy_life, node_life; /* incarnations at both ends */
+    bool cut;                       /* what is sent from now on goes nowhere */
+    bool emptied;                   /* what was under way is lost as well */
+    /* By the receiver of a direction: [SIM_TO_NODE] is the node's side. */
+    bool open[2], closed[2];
+    uint64_t last[2]; /* when the last packet of each direction arrives: a stream keeps its order */
+    struct sim_packet *stalled[2]; /* held back by a partition, oldest first */
+    struct sim_packet **stalled_end[2];
+};
+
+struct sim_outbox {
+    uint64_t conn;
+    struct sim_frame *frames;
+    struct sim_frame **end;
+};
+
+#define SIM_OUTBOXES_MAX 64u
+
+/* ---- processes ---- */
+
+struct sim_process {
+    struct quo_env env;
+    struct quo_transport transport;
+    uint32_t index; /* nodes first, then proxies */
+    bool is_node;
+    uint32_t number; /* among its kind */
+    bool alive;
+    bool dying; /* being taken apart: nothing it does leaves it */
+    uint32_t incarnation;
+    struct sim_rng rng;
+    uint64_t mono_offset_us;
+    int64_t wall_offset_ms;
+    int64_t drift_ppm;
+    bool frozen;
+    uint64_t thawed_at;
+    struct sim_event *deferred; /* what came while it was frozen */
+    size_t deferred_count, deferred_room;
+    uint64_t timer_at, timer_for; /* when it rings, and the deadline it was set for */
+    uint32_t timer_spins;
+    struct sim_outbox outboxes[SIM_OUTBOXES_MAX];
+    uint32_t outbox_count;
+    struct sim_frame *reserved; /* between reserve and seal */
+    uint64_t reserved_peer;
+    struct quo_service *service;
+    struct quo_server *server;
+    struct sim_disk *disk;
+    uint32_t map; /* index of the map it was started with */
+};
+
+/* A request a node has received and not answered. */
+struct sim_request {
+    uint64_t conn, id;
+    uint8_t type, flags;
+    uint32_t key; /* index; SIM_KEYS_MAX: none of ours */
+    uint32_t partition, epoch;
+    struct quo_version version; /* of a STORE's record */
+    uint64_t wall_ms;           /* the node's clock when it came; the latest of duplicates */
+};
+
+#define SIM_REQUESTS_MAX 512u
+
+/* A STORE that a node has received. */
+struct sim_seen_store {
+    uint64_t conn, id;
+    bool accepted;
+};
+
+#define SIM_SEEN_STORES_MAX 256u
+
+/* ---- clients ---- */
+
+struct sim_op {
+    struct quo_history_op seen; /* what the client saw */
+    uint32_t client;
+    uint32_t proxy;
+    uint32_t proxy_life;
+    struct quo_consistency consistency;
+    uint32_t value_len;
+    uint64_t limit; /* virtual time by which an answer is due */
+    quo_ticket ticket;
+    bool submitted, answered, lost;
+    bool liveness; /* must succeed */
+    enum quo_verdict verdict;
+    uint32_t answer_epoch;
+    struct quo_version tag;     /* of the STOREs its proxy sent last */
+    struct quo_version settled; /* on a write quorum when the operation was called */
+};
+
+/* ---- what a seed is like ---- */
+
+struct sim_swarm {
+    enum quo_kind kind;
+    uint32_t nodes, proxies, partitions, keys, clients, ops;
+    uint8_t n, rs, ws;
+    /* network */
+    uint32_t latency_min_us, latency_max_us, tail_permille, tail_factor;
+    bool datagrams; /* frames travel alone and may be lost, doubled, reordered */
+    bool batch;     /* all frames of a turn in one packet */
+    uint32_t loss_permille, double_permille, cut_permille, busy_permille;
+    /* disks */
+    uint32_t sync_min_us, sync_max_us, miss_permille, load_max_us;
+    /* clients */
+    uint32_t timeout_min_ms, timeout_max_ms, think_max_us, abandon_permille;
+    uint32_t large_permille, numeric_permille, forbidden_permille;
+    uint32_t weight_get, weight_put, weight_delete;
+    uint32_t weight_level[5]; /* by enum quo_level */
+    uint32_t hedge_percent;
+    uint32_t timer_slop_us;
+    /* faults */
+    uint32_t fault_gap_us; /* mean time between faults; 0: none */
+    uint32_t weight_fault[16];
+    uint32_t skew_ms; /* first offsets of wall clocks */
+    uint32_t drift_ppm;
+    bool node_clocks; /* the clocks that jump are the nodes'; else the proxies' */
+    bool stale_maps, move;
+};
+
+/* ---- the world ---- */
+
+struct sim_violation {
+    enum sim_class class;
+    char text[512];
+    uint32_t key; /* whose history shows it; SIM_KEYS_MAX: none */
+};
+
+struct sim_known_version {
+    uint64_t life; /* of the world that knows it */
+    bool accepted; /* some node took it */
+    uint32_t key;
+    struct quo_version version;
+    uint64_t bytes_hash;
+};
+
+struct sim_fault {
+    uint32_t kind, a, b;
+};
+
+#define SIM_FAULTS_MAX 256u
+#define SIM_VERSIONS_MAX 2048u
+
+struct sim {
+    uint64_t seed;
+    uint64_t life; /* worlds so far in this program */
+    struct sim_rng rng;
+    struct sim_swarm swarm;
+    uint64_t now;
+    uint64_t stamp; /* strictly increasing: orders calls and returns */
+    struct sim_heap heap;
+    uint64_t trace_hash;
+    FILE *trace; /* NULL: silent */
+    bool manual; /* packets wait for a script */
+    struct sim_packet *held;
+    struct sim_packet **held_end;
+
+    struct quo_map *maps[SIM_MAPS];
+    uint32_t map_count;              /* published so far */
+    uint32_t mover_op[SIM_KEYS_MAX]; /* the mover's last read of each key */
+    uint32_t mover_reads;
+    uint64_t move_pause;
+
+    struct sim_process processes[SIM_PROCESSES_MAX];
+    struct sim_disk disks[SIM_NODES_MAX];
+    struct sim_conn *conns;
+    uint64_t conn_count;                           /* connection 0 is none */
+    uint64_t link[SIM_PROXIES_MAX][SIM_NODES_MAX]; /* the proxy's current connection */
+    bool blocked[SIM_PROXIES_MAX][SIM_NODES_MAX][2];
+
+    struct sim_op ops[SIM_OPS_MAX];
+    uint32_t op_count, open_ops;
+    uint32_t ops_started; /* by clients in the safety phase */
+    uint32_t client_op[SIM_CLIENTS_MAX];
+    struct sim_fault faults[SIM_FAULTS_MAX];
+    uint32_t fault_count;
+    bool healing; /* no new faults, no new client operations */
+
+    struct sim_request requests[SIM_NODES_MAX][SIM_REQUESTS_MAX];
+    uint32_t request_count[SIM_NODES_MAX];
+    struct sim_seen_store seen_stores[SIM_NODES_MAX][SIM_SEEN_STORES_MAX]; /* a ring */
+    uint32_t seen_store_count[SIM_NODES_MAX];
+    struct quo_version claimed[SIM_NODES_MAX][SIM_KEYS_MAX];  /* highest version in any answer */
+    struct quo_version sworn[SIM_NODES_MAX][SIM_KEYS_MAX];    /* likewise, said to be on disk */
+    uint32_t served_epoch[SIM_NODES_MAX][SIM_PARTITIONS_MAX]; /* highest epoch answered under */
+    uint64_t replied_at[SIM_PROXIES_MAX][SIM_NODES_MAX];      /* stamp of the last reply received */
+    struct sim_known_version versions[SIM_VERSIONS_MAX];
+    uint32_t version_count;
+
+    struct quo_linear *linear;
+    struct sim_violation violation; /* the first; class SIM_HELD while there is none */
+    uint64_t undecided;
+    uint64_t events;
+    uint64_t blobs;                   /* alive */
+    bool unsafe_disk, unsafe_amnesia; /* the world lies: the checkers must notice */
+    bool clients_only;                /* judge by what clients saw and by nothing else */
+};
+
+/* heap.c */
+void sim_heap_push(struct sim_heap *heap, const struct sim_event *event);
+/* Requires a non-empty heap. */
+struct sim_event sim_heap_pop(struct sim_heap *heap);
+
+/* run.c */
+struct sim *sim_new(void);
+void sim_free(struct sim *sim);
+/* Runs one seed from birth to verdict; sim->violation says how it ended. */
+void sim_run(struct sim *sim, uint64_t seed, enum quo_kind kind);
+/* Pieces of it, for scripts: a world of `swarm` in which nothing has happened; its end. */
+void sim_begin(struct sim *sim, uint64_t seed, const struct sim_swarm *swarm);
+void sim_end(struct sim *sim);
+/* Handles the next event, if there is one by `until`. */
+bool sim_advance_one(struct sim *sim, uint64_t until);
+/* Handles events until `until`. Stops at a violation. */
+void sim_advance(struct sim *sim, uint64_t until);
+void sim_at(struct sim *sim, uint64_t time, enum sim_event_kind kind, struct sim_process *process,
+            uint64_t arg, void *pointer);
+uint64_t sim_stamp(struct sim *sim);
+/* Records the first violation. */
+__attribute__((format(printf, 4, 5))) void sim_violate(struct sim *sim, enum sim_class class,
+                                                       uint32_t key, const char *format, ...);
+static inline bool sim_failed(const struct sim *sim)
+{
+    return sim->violation.class != SIM_HELD;
+}
+/* Folds a number into the trace's hash. */
+static inline void sim_mix(struct sim *sim, uint64_t x)
+{
+    uint64_t h = (sim->trace_hash ^ x) * 0xff51afd7ed558ccdu;
+    sim->trace_hash = h ^ (h >> 29);
+}
+/* A line of the trace, when one is wanted. */
+__attribute__((format(printf, 2, 3))) void sim_note(struct sim *sim, const char *format, ...);
+
+/* process.c */
+static inline struct sim_process *sim_node(struct sim *sim, uint32_t number)
+{
+    return &sim->processes[number];
+}
+static inline struct sim_process *sim_proxy(struct sim *sim, uint32_t number)
+{
+    return &sim->processes[SIM_NODES_MAX + number];
+}
+extern struct sim *sim_world; /* the one that runs: ports have no other way to it */
+void sim_process_init(struct sim_process *process, uint32_t index);
+uint64_t sim_process_wall_ms(const struct sim_process *process);
+void sim_process_start(struct sim_process *process, uint32_t map);
+/* Kills: nothing of it survives but what is on disk. */
+void sim_process_stop(struct sim_process *process);
+void sim_process_freeze(struct sim_process *process);
+void sim_process_thaw(struct sim_process *process);
+/* Ends a turn: group commit, packets, timers. */
+void sim_process_end_turn(struct sim_process *process);
+void sim_process_handle(struct sim_process *process, const struct sim_event *event);
+const char *sim_process_name(const struct sim_process *process);
+
+/* network.c */
+extern const struct quo_transport_ops sim_transport_ops;
+void sim_network_flush(struct sim_process *process);
+void sim_network_connect(struct sim_process *proxy, uint32_t node);
+/* Breaks the connection between a proxy and a node, if there is one. */
+void sim_network_cut(uint32_t proxy, uint32_t node);
+/* Both ends of a process are gone at once. */
+void sim_network_gone(struct sim_process *process);
+void sim_network_block(uint32_t proxy, uint32_t node, uint32_t direction, bool blocked);
+void sim_network_up(struct sim_process *process, uint64_t conn);
+void sim_network_down(struct sim_process *process, uint64_t conn);
+void sim_network_deliver(struct sim_process *process, struct sim_packet *packet);
+void sim_packet_free(struct sim_packet *packet);
+
+/* disk.c */
+void sim_disk_init(struct sim_disk *disk, uint32_t node);
+/* A crash: what was not synced may be lost. */
+void sim_disk_crash(struct sim_disk *disk);
+/* Fails what is under way, so that the server can be freed. Returns whether anything was. */
+bool sim_disk_abort(struct sim_disk *disk);
+void sim_disk_complete(struct sim_disk *disk, const struct sim_event *event);
+void sim_disk_wipe(struct sim_disk *disk);
+/* The durable record of one of our keys; empty when there is none. Borrowed. */
+struct quo_slice sim_disk_durable(const struct sim_disk *disk, uint32_t key);
+struct quo_version sim_disk_version(const struct sim_disk *disk, uint32_t key);
+/* Likewise, but not what a failed commit left there to be found after a restart. */
+struct quo_version sim_disk_settled(const struct sim_disk *disk, uint32_t key);
+/* Puts a promise on a disk, as a proposer of a read-modify-write would. */
+void sim_disk_promise(struct sim_disk *disk, uint32_t key, struct quo_version ballot);
+void sim_disk_free(struct sim_disk *disk);
+
+/* client.c */
+extern const char *const sim_key_names[SIM_KEYS_MAX];
+struct quo_slice sim_key(uint32_t key);
+uint32_t sim_key_partition(const struct sim *sim, uint32_t key);
+uint32_t sim_key_namespace(uint32_t key);
+/* The index of a data key as replicas store it, or SIM_KEYS_MAX. */
+uint32_t sim_key_of_data(struct quo_slice data_key);
+uint32_t sim_key_index(uint32_t ns, struct quo_slice key);
+/* The bytes of the value that operation `value` writes, in a buffer of its own. */
+#define SIM_VALUE_LEN_MAX 8192u
+struct quo_slice sim_value(uint32_t value, uint32_t len);
+/* Which operation wrote these bytes: 0 when no operation of this world did. */
+uint32_t sim_value_of(const struct sim *sim, struct quo_slice bytes);
+/* Makes a new operation; it still has to be sent. NULL when there is no room. */
+struct sim_op *sim_op_new(struct sim *sim, uint32_t client, enum quo_history_type type,
+                          uint32_t key);
+/* Sets level and timeout. */
+void sim_op_ask(struct sim *sim, struct sim_op *op, const struct quo_ask *ask);
+void sim_op_send(struct sim *sim, struct sim_op *op, uint32_t proxy);
+void sim_op_submit(struct sim_process *proxy, struct sim_op *op);
+void sim_op_abandon(struct sim_process *proxy, struct sim_op *op);
+/* The proxy is gone, and with it the operation's answer. */
+void sim_op_lose(struct sim *sim, struct sim_op *op);
+void sim_client_next(struct sim *sim, uint32_t client);
+
+/* swarm.c, nemesis.c, move.c, finish.c */
+struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind);
+void sim_swarm_print(FILE *out, const struct sim_swarm *swarm);
+void sim_maps_make(struct sim *sim);
+void sim_nemesis_act(struct sim *sim);
+void sim_nemesis_heal(struct sim *sim, uint32_t fault);
+/* Ends every fault and starts what is down. */
+void sim_nemesis_heal_all(struct sim *sim);
+void sim_move_step(struct sim *sim);
+void sim_finish(struct sim *sim);
+
+/* oracle.c */
+/* Returns false when the frame must not be delivered. */
+bool sim_oracle_request(struct sim_process *node, uint64_t conn, const struct sim_frame *frame);
+void sim_oracle_reply(struct sim_process *node, uint64_t conn, const struct sim_frame *frame);
+void sim_oracle_sent(const struct sim_frame *frame);
+void sim_oracle_called(struct sim *sim, struct sim_op *op);
+void sim_oracle_applied(struct sim_disk *disk, const struct sim_cell *cell,
+                        const struct sim_blob *before, const struct sim_blob *after);
+void sim_oracle_answer(struct sim *sim, struct sim_op *op, const struct quo_response *response);
+void sim_oracle_forget(struct sim *sim, uint32_t node);
+
+/* verdict.c */
+void sim_verdict(struct sim *sim);
+/* The failing seed for people: what, the history that shows it, how to see it again. */
+void sim_report(FILE *out, struct sim *sim, const char *program, const char *arguments);
+
+#endif

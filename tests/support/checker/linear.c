@@ -1,0 +1,398 @@
+#include "linear.h"
+
+#include <stdlib.h>
+
+/* One operation as the search sees it. */
+struct item {
+    uint64_t call, ret;
+    uint32_t value;
+    bool read;
+    bool open; /* may be left out */
+};
+
+/* A call or a return in the list of what is not yet linearized. */
+struct entry {
+    uint32_t prev, next;
+    uint32_t item;
+    bool is_return;
+};
+
+/* A visited configuration: `words` words of linearized items, then the state, in `configs`. */
+struct quo_linear {
+    size_t memory_max;
+    uint64_t *configs;
+    size_t config_count, config_room, words;
+    uint32_t *table; /* index + 1 into configs */
+    size_t table_size;
+    struct item *items;
+    size_t item_count, item_room;
+    struct entry *entries; /* [0] is the head */
+    uint64_t *times;       /* scratch for sorting entries */
+    uint32_t *order;
+    uint32_t *return_of; /* per item: its return entry, 0 for none */
+    uint32_t *stack;     /* entries of calls taken */
+    uint32_t *states;    /* and the state before each */
+    uint64_t *taken;     /* bits */
+    uint64_t *scratch;   /* one configuration */
+};
+
+#define TABLE_START 1024u
+
+struct quo_linear *quo_linear_new(size_t memory_max)
+{
+    struct quo_linear *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return NULL;
+    l->memory_max = memory_max;
+    return l;
+}
+
+void quo_linear_free(struct quo_linear *l)
+{
+    if (l == NULL)
+        return;
+    free(l->configs);
+    free(l->table);
+    free(l->items);
+    free(l->entries);
+    free(l->times);
+    free(l->order);
+    free(l->return_of);
+    free(l->stack);
+    free(l->states);
+    free(l->taken);
+    free(l->scratch);
+    free(l);
+}
+
+/* Grows one array. A checker that cannot have memory cannot judge: it says so and stops. */
+static void *grown(void *old, size_t bytes)
+{
+    void *new = realloc(old, bytes);
+    QUO_REQUIRE(new != NULL);
+    return new;
+}
+
+static void make_room(struct quo_linear *l, size_t count)
+{
+    if (count <= l->item_room)
+        return;
+    size_t room = QUO_MAX(count, (size_t)64);
+    l->items = grown(l->items, room * sizeof *l->items);
+    l->entries = grown(l->entries, (2 * room + 1) * sizeof *l->entries);
+    l->times = grown(l->times, 2 * room * sizeof *l->times);
+    l->order = grown(l->order, 2 * room * sizeof *l->order);
+    l->return_of = grown(l->return_of, room * sizeof *l->return_of);
+    l->stack = grown(l->stack, room * sizeof *l->stack);
+    l->states = grown(l->states, room * sizeof *l->states);
+    l->taken = grown(l->taken, (room / 64 + 1) * sizeof *l->taken);
+    l->scratch = grown(l->scratch, (room / 64 + 2) * sizeof *l->scratch);
+    l->item_room = room;
+}
+
+static bool linear_read(const struct quo_history_op *op)
+{
+    return op->type == QUO_HISTORY_GET && op->outcome == QUO_HISTORY_OK &&
+           (op->level == QUO_LEVEL_STRONG || op->level == QUO_LEVEL_ALL);
+}
+
+static bool effective_write(const struct quo_history_op *op)
+{
+    return quo_history_is_write(op) && op->outcome != QUO_HISTORY_NOT_APPLIED;
+}
+
+static bool open_write(const struct quo_history_op *op)
+{
+    return op->outcome == QUO_HISTORY_UNKNOWN || op->level == QUO_LEVEL_EVENTUAL ||
+           op->ret == QUO_HISTORY_NEVER;
+}
+
+/* An open put whose value no get saw can be left out: had it taken effect, nobody looked before the
+ * next write. One that was seen took effect before the first who saw it returned. Both need the
+ * value to be this put's alone. */
+static bool tighten(const struct quo_history_op *ops, size_t count,
+                    const struct quo_history_op *put, struct item *item)
+{
+    uint64_t first_seen = QUO_HISTORY_NEVER;
+    for (size_t i = 0; i < count; i++) {
+        const struct quo_history_op *op = &ops[i];
+        if (op == put || op->value != put->value)
+            continue;
+        if (effective_write(op))
+            return true;
+        if (linear_read(op))
+            first_seen = QUO_MIN(first_seen, op->ret);
+    }
+    if (first_seen == QUO_HISTORY_NEVER)
+        return false;
+    item->ret = first_seen;
+    item->open = false;
+    return true;
+}
+
+static void collect(struct quo_linear *l, const struct quo_history_op *ops, size_t count)
+{
+    l->item_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct quo_history_op *op = &ops[i];
+        struct item item = {.call = op->call, .ret = op->ret, .value = op->value};
+        if (linear_read(op)) {
+            item.read = true;
+        } else if (effective_write(op)) {
+            item.open = open_write(op);
+            if (item.open)
+                item.ret = QUO_HISTORY_NEVER;
+            if (item.open && op->type == QUO_HISTORY_PUT && !tighten(ops, count, op, &item))
+                continue;
+        } else {
+            continue;
+        }
+        l->items[l->item_count++] = item;
+    }
+}
+
+/* Calls sort before returns of the same time: equal times count as concurrent. */
+static bool before(const struct quo_linear *l, uint32_t a, uint32_t b)
+{
+    if (l->times[a] != l->times[b])
+        return l->times[a] < l->times[b];
+    return (a & 1) < (b & 1);
+}
+
+static void sort_entries(struct quo_linear *l, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        uint32_t e = l->order[i];
+        size_t at = i;
+        for (; at > 0 && before(l, e, l->order[at - 1]); at--)
+            l->order[at] = l->order[at - 1];
+        l->order[at] = e;
+    }
+}
+
+/* Links the entries of all items in order of time behind the head. */
+static void link_entries(struct quo_linear *l)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < l->item_count; i++) {
+        l->times[2 * i] = l->items[i].call;
+        l->times[2 * i + 1] = l->items[i].ret;
+        l->return_of[i] = 0;
+        l->order[n++] = 2 * i;
+        if (!l->items[i].open)
+            l->order[n++] = 2 * i + 1;
+    }
+    sort_entries(l, n);
+    uint32_t last = 0;
+    for (size_t at = 0; at < n; at++) {
+        uint32_t e = (uint32_t)at + 1;
+        uint32_t item = l->order[at] / 2;
+        bool is_return = l->order[at] & 1;
+        l->entries[e] = (struct entry){.prev = last, .item = item, .is_return = is_return};
+        l->entries[last].next = e;
+        if (is_return)
+            l->return_of[item] = e;
+        last = e;
+    }
+    l->entries[last].next = 0;
+}
+
+static void unlink_entry(struct quo_linear *l, uint32_t e)
+{
+    l->entries[l->entries[e].prev].next = l->entries[e].next;
+    if (l->entries[e].next != 0)
+        l->entries[l->entries[e].next].prev = l->entries[e].prev;
+}
+
+static void relink_entry(struct quo_linear *l, uint32_t e)
+{
+    l->entries[l->entries[e].prev].next = e;
+    if (l->entries[e].next != 0)
+        l->entries[l->entries[e].next].prev = e;
+}
+
+static uint64_t config_hash(const uint64_t *config, size_t words)
+{
+    uint64_t h = 0x9e3779b97f4a7c15u;
+    for (size_t i = 0; i < words; i++) {
+        h = (h ^ config[i]) * 0xff51afd7ed558ccdu;
+        h ^= h >> 32;
+    }
+    return h;
+}
+
+static void table_add(struct quo_linear *l, size_t index)
+{
+    size_t mask = l->table_size - 1;
+    size_t at = config_hash(l->configs + index * l->words, l->words) & mask;
+    while (l->table[at] != 0)
+        at = (at + 1) & mask;
+    l->table[at] = (uint32_t)index + 1;
+}
+
+static bool table_has(const struct quo_linear *l, const uint64_t *config)
+{
+    size_t mask = l->table_size - 1;
+    for (size_t at = config_hash(config, l->words) & mask; l->table[at] != 0;
+         at = (at + 1) & mask) {
+        const uint64_t *other = l->configs + (l->table[at] - 1) * l->words;
+        if (memcmp(other, config, l->words * sizeof *config) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void table_resize(struct quo_linear *l, size_t size)
+{
+    if (l->table_size != size) {
+        l->table = grown(l->table, size * sizeof *l->table);
+        l->table_size = size;
+    }
+    memset(l->table, 0, size * sizeof *l->table);
+    for (size_t i = 0; i < l->config_count; i++)
+        table_add(l, i);
+}
+
+enum visit { VISIT_NEW, VISIT_SEEN, VISIT_FULL };
+
+/* Remembers the configuration (taken, state). */
+static enum visit visit(struct quo_linear *l, uint32_t state)
+{
+    memcpy(l->scratch, l->taken, (l->words - 1) * sizeof *l->scratch);
+    l->scratch[l->words - 1] = state;
+    if (table_has(l, l->scratch))
+        return VISIT_SEEN;
+    size_t words = (l->config_count + 1) * l->words;
+    if (words * sizeof *l->configs + 2 * l->table_size * sizeof *l->table > l->memory_max)
+        return VISIT_FULL;
+    if (words > l->config_room) {
+        l->config_room = 2 * words + 1024;
+        l->configs = grown(l->configs, l->config_room * sizeof *l->configs);
+    }
+    memcpy(l->configs + l->config_count * l->words, l->scratch, l->words * sizeof *l->scratch);
+    table_add(l, l->config_count++);
+    if (2 * l->config_count > l->table_size)
+        table_resize(l, 2 * l->table_size);
+    return VISIT_NEW;
+}
+
+static void flip(struct quo_linear *l, uint32_t item)
+{
+    l->taken[item / 64] ^= UINT64_C(1) << (item % 64);
+}
+
+/* Takes the operation of a call out of the list, or puts it back. */
+static void lift(struct quo_linear *l, uint32_t call)
+{
+    unlink_entry(l, call);
+    uint32_t ret = l->return_of[l->entries[call].item];
+    if (ret != 0)
+        unlink_entry(l, ret);
+}
+
+static void unlift(struct quo_linear *l, uint32_t call)
+{
+    uint32_t ret = l->return_of[l->entries[call].item];
+    if (ret != 0)
+        relink_entry(l, ret);
+    relink_entry(l, call);
+}
+
+static enum quo_linear_verdict search(struct quo_linear *l, size_t required)
+{
+    uint32_t state = 0, entry = l->entries[0].next;
+    size_t depth = 0;
+    while (required > 0) {
+        if (entry != 0 && !l->entries[entry].is_return) {
+            const struct item *item = &l->items[l->entries[entry].item];
+            if (!item->read || item->value == state) {
+                flip(l, l->entries[entry].item);
+                enum visit seen = visit(l, item->value);
+                if (seen == VISIT_FULL)
+                    return QUO_LINEAR_UNDECIDED;
+                if (seen == VISIT_NEW) {
+                    l->stack[depth] = entry;
+                    l->states[depth++] = state;
+                    state = item->value;
+                    required -= !item->open;
+                    lift(l, entry);
+                    entry = l->entries[0].next;
+                    continue;
+                }
+                flip(l, l->entries[entry].item);
+            }
+            entry = l->entries[entry].next;
+            continue;
+        }
+        if (depth == 0)
+            return QUO_LINEAR_VIOLATION;
+        entry = l->stack[--depth];
+        state = l->states[depth];
+        const struct entry *taken = &l->entries[entry];
+        flip(l, taken->item);
+        required += !l->items[taken->item].open;
+        unlift(l, entry);
+        entry = taken->next;
+    }
+    return QUO_LINEAR_OK;
+}
+
+enum quo_linear_verdict quo_linear_check(struct quo_linear *l, const struct quo_history_op *ops,
+                                         size_t count)
+{
+    make_room(l, count);
+    collect(l, ops, count);
+    if (l->item_count == 0)
+        return QUO_LINEAR_OK;
+    link_entries(l);
+    size_t required = 0;
+    for (size_t i = 0; i < l->item_count; i++)
+        required += !l->items[i].open;
+    l->words = l->item_count / 64 + 2;
+    memset(l->taken, 0, (l->words - 1) * sizeof *l->taken);
+    l->config_count = 0;
+    table_resize(l, TABLE_START);
+    return search(l, required);
+}
+
+/* Leaves out ops[at] and, of a put, the gets of its value. A delete stays while some get saw
+ * nothing: that get may rest on it. Returns the new count, or `count` when nothing may be left out.
+ */
+static size_t without(const struct quo_history_op *ops, size_t count, size_t at,
+                      struct quo_history_op *out)
+{
+    const struct quo_history_op *gone = &ops[at];
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i == at)
+            continue;
+        bool rests =
+            quo_history_is_write(gone) && linear_read(&ops[i]) && ops[i].value == gone->value;
+        if (rests && gone->type == QUO_HISTORY_DELETE)
+            return count;
+        if (!rests)
+            out[n++] = ops[i];
+    }
+    return n;
+}
+
+size_t quo_linear_minimise(struct quo_linear *l, struct quo_history_op *ops, size_t count)
+{
+    struct quo_history_op *trial = calloc(count + 1, sizeof *trial);
+    QUO_REQUIRE(trial != NULL);
+    bool shrunk = true;
+    while (shrunk) {
+        shrunk = false;
+        for (size_t i = count; i-- > 0;) {
+            size_t n = without(ops, count, i, trial);
+            if (n < count && quo_linear_check(l, trial, n) == QUO_LINEAR_VIOLATION) {
+                memcpy(ops, trial, n * sizeof *ops);
+                count = n;
+                shrunk = true;
+                i = QUO_MIN(i, count);
+            }
+        }
+    }
+    free(trial);
+    return count;
+}
