@@ -27,7 +27,8 @@ struct quo_transport_ops {
 
 /* Receives from a transport. None of these may close or free the transport. */
 struct quo_transport_events {
-    /* A frame came; its body is borrowed until the return. */
+    /* A frame came; its body is borrowed until the return. None comes twice: a replica's refusal
+     * proves that nothing was done only because the request cannot arrive once more. */
     void (*on_frame)(void *receiver, uint64_t peer, const struct quo_frame *frame);
     /* The peer can be reached (after its HELLO was checked), or no longer: then no reply to
      * anything sent before will come, though any of it may have arrived. */
