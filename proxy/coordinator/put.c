@@ -171,8 +171,8 @@ static void begin_store(struct quo_put *put, struct quo_effects *effects)
     }
 }
 
-/* A write without a query phase would be the first to notice that too few replicas can be reached,
- * and by then it would be on some of them. Returns whether it has answered. */
+/* Too few replicas can be reached: noticed in the store phase, it would be on some of them by then.
+ * Returns whether it has answered. */
 static bool is_hopeless(struct quo_put *put, struct quo_effects *effects)
 {
     struct quo_tally tally;
@@ -187,12 +187,12 @@ static bool is_hopeless(struct quo_put *put, struct quo_effects *effects)
 
 static void start(struct quo_put *put, uint64_t now_us, struct quo_effects *effects)
 {
-    if (put->options.want.strong && !QUO_MUTANT(NO_QUERY_PHASE)) {
-        begin_query(put, now_us, effects);
-        return;
-    }
     put->phase = QUO_PUT_TAG;
-    if (!is_hopeless(put, effects))
+    if (is_hopeless(put, effects))
+        return;
+    if (put->options.want.strong && !QUO_MUTANT(NO_QUERY_PHASE))
+        begin_query(put, now_us, effects);
+    else
         ask_for_tag(put, effects);
 }
 

@@ -388,7 +388,7 @@ static void append(char *out, size_t size, size_t *len, const char *text, size_t
 static void run_line(struct script *s, const char *text, size_t len)
 {
     char line[256];
-    struct words words;
+    struct words words = {0};
 
     assert_true(len < sizeof line);
     memcpy(line, text, len);
