@@ -57,6 +57,13 @@ void quo_exchange_disown(struct quo_exchange *exchange)
     free_exchange(exchange);
 }
 
+static struct quo_slice keep(h2o_req_t *request, h2o_iovec_t text)
+{
+    h2o_iovec_t copy = h2o_strdup(&request->pool, text.base, text.len);
+
+    return quo_slice(copy.base, copy.len);
+}
+
 static struct quo_exchange *new_exchange(struct quo_http *http, h2o_req_t *request)
 {
     struct quo_exchange *exchange = h2o_mem_alloc_recycle(&http->exchanges, sizeof *exchange);
@@ -69,6 +76,10 @@ static struct quo_exchange *new_exchange(struct quo_http *http, h2o_req_t *reque
     exchange->request = request;
     exchange->started_us = quo_mono_us(http->env);
     anchor->exchange = exchange;
+    if (http->options.access_log) {
+        exchange->method = keep(request, request->input.method);
+        exchange->target = keep(request, request->input.path);
+    }
     return exchange;
 }
 
@@ -100,16 +111,13 @@ static void send_answer(h2o_req_t *request, const struct quo_answer *answer, boo
 
 static void log_access(const struct quo_exchange *exchange, const struct quo_answer *answer)
 {
-    h2o_req_t *request = exchange->request;
-    char path[256], method[32];
+    char target[256], method[32];
 
     quo_log(QUO_LOG_INFO, "http.access",
-            "request_id=%s method=%s path=%s status=%d bytes=%zu us=%" PRIu64, exchange->request_id,
-            quo_log_quote(quo_slice(request->input.method.base, request->input.method.len), method,
-                          sizeof method),
-            quo_log_quote(quo_slice(request->input.path.base, request->input.path.len), path,
-                          sizeof path),
-            answer->status, answer->body.len, exchange->answered_us - exchange->started_us);
+            "request_id=%s method=%s target=%s status=%d bytes=%zu us=%" PRIu64,
+            exchange->request_id, quo_log_quote(exchange->method, method, sizeof method),
+            quo_log_quote(exchange->target, target, sizeof target), answer->status,
+            answer->body.len, exchange->answered_us - exchange->started_us);
 }
 
 /* Sends http->answer. Requires that the request exists and nothing is pending. */

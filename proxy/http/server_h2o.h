@@ -47,7 +47,8 @@ struct quo_exchange {
     quo_ticket ticket;
     uint64_t started_us;
     uint64_t answered_us;
-    struct quo_operation operation; /* slices in the request's pool */
+    struct quo_operation operation;  /* slices in the request's pool */
+    struct quo_slice method, target; /* likewise; for the access log only */
     char request_id[QUO_REQUEST_ID_MAX + 1];
 };
 
@@ -88,7 +89,9 @@ struct quo_connection *quo_connection_of(h2o_req_t *request);
 void quo_connection_cut(struct quo_connection *connection);
 /* Ends it for a flood: counted and logged. */
 void quo_connection_flooded(struct quo_connection *connection, enum quo_flood flood);
-/* Goes on reading while an HTTP/1 request waits, which saves two system calls. */
+/* Goes on reading while an HTTP/1 request waits, which saves two system calls. The buffer may move
+ * then: what the request points to in it (method, target, headers, body) must not be looked at any
+ * more. */
 void quo_connection_arm(struct quo_connection *connection, h2o_req_t *request);
 /* Called each second. Returns the bytes that unfinished requests hold. */
 uint64_t quo_connection_sweep(struct quo_connection *connection, uint64_t now_us);
