@@ -28,7 +28,8 @@ import unittest
 
 from client import Client
 
-BIN = pathlib.Path(os.environ.get("QUORATE_BIN", "build/release")).resolve()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("QUORATE_BIN", ROOT / "build" / "release")).resolve()
 # Sanitizers make everything slower; waiting longer costs nothing when nothing is wrong.
 PATIENCE = float(os.environ.get("QUORATE_PATIENCE", "1"))
 READY_SECONDS = 30 * PATIENCE
@@ -141,7 +142,7 @@ class Process:
 
     def pause(self):
         os.kill(self.pid, signal.SIGSTOP)
-        wait_until(lambda: self.state() == "T", 5, f"{self.name} stopped")
+        wait_until(lambda: self.state() in "Tt", 5, f"{self.name} stopped")
 
     def resume(self):
         os.kill(self.pid, signal.SIGCONT)

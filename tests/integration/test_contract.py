@@ -7,9 +7,9 @@ from client import CONTRACT, parse_dictionary
 from test_http import parse_metrics
 
 HEADERS = {"request-id": "a1", "server-timing": "total;dur=0.100", "content-type": "text/plain",
-           "consistency-receipt": 'level=strong, asked=strong, n=3, r=2, replies=2, acks=0, disk=2, '
-                                  'rtt=1, version="' + "0" * 31 + '1", stable, repaired=?0, '
-                                  'epoch=1, replicas=("node-1" "node-2")',
+           "consistency-receipt": 'level=strong, asked=strong, n=3, r=2, replies=2, acks=0, '
+                                  'disk=2, rtt=1, version="' + "0" * 31 + '1", stable, '
+                                  'repaired=?0, epoch=1, replicas=("node-1" "node-2")',
            "etag": '"' + "0" * 31 + '1"', "cache-control": "no-cache",
            "x-content-type-options": "nosniff", "content-length": "1"}
 PROBLEM = (b'{"type":"/problems/bad-query","title":"T","status":400,"detail":"D",'

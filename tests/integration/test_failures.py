@@ -75,6 +75,8 @@ class OneOfThree(ClusterTest):
                         self.assertEqual((got.status, got.body), (200, b"%d" % i), got)
                 finally:
                     node.resume()
+                # The next one to hang must be the only one away.
+                wait_until(self.cluster.reaches_all, 30, f"{node.name} answers again")
 
     def test_what_a_node_missed_is_read_through_it(self):
         # node-1 misses the writes, then another node is away: every quorum includes node-1.

@@ -184,6 +184,11 @@ class SymbolsTest(Planted):
                                   "{ return quo_service_one(); }")
         self.assertTrue(self.found("needs quo_service_one"))
 
+    def test_one_name_in_two_libraries(self):
+        self.build_all()
+        self.build("quo_http", "int quo_replica_one(void) { return 2; }")
+        self.assertTrue(self.found("quo_replica_one is also defined in"))
+
     def test_missing_library_is_not_clean(self):
         with self.assertRaises(CannotRun):
             self.findings(symbols, self.root / "build")

@@ -1,7 +1,8 @@
 """What the objects of the pure libraries call: memory, text formatting and each other, no more.
 
 The includes say what code may see, this says what it uses: read from the compiled archives with nm.
-Calls between libraries must also point down as CMakeLists.txt declares it.
+Calls between libraries must also point down as CMakeLists.txt declares it, and no name is defined
+in two libraries.
 """
 import re
 import subprocess
@@ -14,9 +15,9 @@ MEMORY = re.compile(r"^(mem(cpy|move|set|cmp|chr|mem)|bcmp|str(len|nlen|cmp|ncmp
                     r"__mem(cpy|move|set)_chk)$")
 FORMATTING = re.compile(r"^(__)?v?snprintf(_chk)?$")
 TOOLCHAIN = re.compile(r"^(__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|tsan|gcov|llvm)_.*|"
-                       r"__sanitizer_.*|__dso_handle|__udivti3|__umodti3|__multi3|__muloti4|"
-                       r"__divti3|llvm_.*|__start___.*|__stop___.*)$")
-ALLOCATION = re.compile(r"^(malloc|calloc|realloc|free)$")
+                       r"__sanitizer_.*|__dso_handle|__popcountdi2|__udivti3|__umodti3|__multi3|"
+                       r"__muloti4|__divti3|llvm_.*|__start___.*|__stop___.*)$")
+ALLOCATION = re.compile(r"^(malloc|calloc|realloc|free|qsort|bsearch)$")
 # Reports a broken check and aborts.
 EXEMPT_OBJECTS = {"quo_base": re.compile(r"^check\.c")}
 
@@ -39,7 +40,19 @@ def check(tree):
         for member, symbol in _undefined(tree.build / f"lib{name}.a"):
             if not _allowed(name, member, symbol, below):
                 findings.append(f"lib{name}.a:{member}: needs {symbol}")
-    return findings
+    return findings + _defined_twice(tree, layers)
+
+
+def _defined_twice(tree, layers):
+    owners = {}
+    for name in layers.by_name:
+        archive = tree.build / f"lib{name}.a"
+        if archive.exists():
+            for symbol in _defined(archive):
+                owners.setdefault(symbol, []).append(name)
+    return [f"lib{names[1]}.a: {symbol} is also defined in lib{names[0]}.a"
+            for symbol, names in sorted(owners.items())
+            if len(names) > 1 and symbol.startswith("quo_")]
 
 
 def _allowed(layer, member, symbol, below):
