@@ -110,6 +110,7 @@ void sim_op_ask(struct sim *sim, struct sim_op *op, const struct quo_ask *ask)
     enum quo_status status = quo_consistency_resolve(ns, ask, quo_history_is_write(&op->seen),
                                                      &op->consistency, why, sizeof why);
     if (status != QUO_OK) {
+        /* Numbers that contradict each other, or the level: no request is made of them. */
         struct quo_ask plain = {
             .r = -1, .w = -1, .dw = -1, .has_level = true, .level = QUO_LEVEL_STRONG};
         plain.timeout_ms = ask->timeout_ms;
@@ -238,10 +239,12 @@ static struct quo_ask random_ask(struct sim *sim)
         ask.w = (int32_t)sim_between(&sim->rng, 1, s->n);
         if (sim_chance(&sim->rng, 500))
             ask.dw = (int32_t)sim_below(&sim->rng, (uint64_t)ask.w + 1);
+        ask.has_level = sim_chance(&sim->rng, 200);
     } else {
         ask.has_level = true;
-        ask.level = (enum quo_level)weighted(&sim->rng, s->weight_level, 5);
     }
+    if (ask.has_level)
+        ask.level = (enum quo_level)weighted(&sim->rng, s->weight_level, 5);
     return ask;
 }
 

@@ -88,6 +88,24 @@ static void demand_strong(struct sim *sim)
     }
 }
 
+/* A proxy that says it is not ready gets no traffic. */
+static void demand_readiness(struct sim *sim)
+{
+    uint32_t need = QUO_MAX(sim->swarm.rs, sim->swarm.ws);
+    for (uint32_t key = 0; key < SIM_KEYS_MAX; key++)
+        if (!can_serve(sim, key, need))
+            return;
+    for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+        if (sim->disks[n].wiped)
+            return;
+    for (uint32_t p = 0; p < sim->swarm.proxies; p++) {
+        uint32_t lacking = 0;
+        if (!quo_service_ready(sim_proxy(sim, p)->service, &lacking))
+            sim_violate(sim, SIM_LIVENESS, SIM_KEYS_MAX, "proxy%u: %u partitions are not ready", p,
+                        lacking);
+    }
+}
+
 /* A read of all replicas repairs no more than a write quorum; a write to all leaves them the same.
  */
 static void demand_convergence(struct sim *sim)
@@ -149,6 +167,7 @@ void sim_finish(struct sim *sim)
     sim_nemesis_heal_all(sim);
     sim_advance(sim, sim->now + SETTLE_US);
     judge_answers(sim);
+    demand_readiness(sim);
     demand_strong(sim);
     demand_convergence(sim);
     for (uint64_t until = sim->now + QUIET_US; sim->now < until && !sim_failed(sim);)

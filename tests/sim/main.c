@@ -43,7 +43,8 @@ enum {
     KEY_UNSAFE,
     KEY_RARE,
     KEY_HASHES,
-    KEY_CLIENTS
+    KEY_CLIENTS,
+    KEY_HISTORY
 };
 
 struct options {
@@ -51,7 +52,8 @@ struct options {
     enum quo_kind kind;
     bool trace, rare, hashes, clients_only;
     bool unsafe_disk, unsafe_amnesia;
-    char replay[128]; /* arguments that a replay needs as well, each after a space */
+    const char *history; /* a file */
+    char replay[128];    /* arguments that a replay needs as well, each after a space */
 };
 
 struct totals {
@@ -171,6 +173,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_RARE:
         options.rare = true;
         return 0;
+    case KEY_HISTORY:
+        options.history = arg;
+        return 0;
     case KEY_CLIENTS:
         options.clients_only = true;
         replay_with("--clients-only", "");
@@ -200,6 +205,8 @@ static const struct argp_option known[] = {
     {"rare", KEY_RARE, NULL, 0, "fail when a rare state was never reached", 0},
     {"clients-only", KEY_CLIENTS, NULL, 0,
      "judge by what clients saw, not by what nodes and disks did", 0},
+    {"history", KEY_HISTORY, "FILE", 0,
+     "write what clients saw in the last seed, as HISTORY.md says", 0},
     {"hashes", KEY_HASHES, NULL, 0, "print the hash of every seed", 0},
     {"trace", KEY_TRACE, NULL, 0, "print what happens", 0},
     {"list-mutants", KEY_MUTANTS, NULL, 0, "the rules that can be switched off", 0},
@@ -217,15 +224,32 @@ static bool more(uint64_t done)
 
 static void run_seeds(void)
 {
+    uint64_t undecided = 0;
     for (uint64_t i = 0; more(i) && !sim_failed(world); i++) {
         sim_run(world, options.seed + i, options.kind);
         totals.seeds++;
         totals.ops += world->op_count;
         totals.events += world->events;
         totals.hash = (totals.hash ^ world->trace_hash) * 0xff51afd7ed558ccdu;
+        if (world->undecided > undecided)
+            fprintf(stderr, "seed %" PRIu64 ": undecided\n", world->seed);
+        undecided = world->undecided;
         if (options.hashes)
             printf("%" PRIu64 " %016" PRIx64 "\n", world->seed, world->trace_hash);
     }
+}
+
+static void write_history(void)
+{
+    FILE *out = fopen(options.history, "we");
+    if (out == NULL) {
+        perror(options.history);
+        exit(1);
+    }
+    for (uint32_t i = 0; i < world->op_count; i++)
+        if (world->ops[i].seen.call != 0)
+            quo_history_write(out, NULL, &world->ops[i].seen);
+    fclose(out);
 }
 
 /* Names the rare states that nobody reached. Returns whether there were any. */
@@ -263,6 +287,8 @@ int main(int argc, char **argv)
     signal(SIGFPE, on_crash);
     clock_gettime(CLOCK_MONOTONIC, &totals.start);
     run_seeds();
+    if (options.history != NULL)
+        write_history();
     int result = world->violation.class;
     if (sim_failed(world)) {
         totals.violations++;

@@ -75,6 +75,7 @@ static void start_node(struct sim_process *p)
                                          .transport = &p->transport,
                                          .store = &p->disk->store,
                                          .replica = map->nodes[p->number].replica,
+                                         .memory_max = sim->swarm.memory_max,
                                          .map = map};
     /* One that lost its disk is another replica, and nobody in the map. */
     if (p->disk->wiped && !sim->unsafe_amnesia)
@@ -97,7 +98,7 @@ static void start_proxy(struct sim_process *p)
     struct quo_service_options options = {.env = &p->env,
                                           .transport = &p->transport,
                                           .map = sim->maps[p->map],
-                                          .ops_max = 256,
+                                          .ops_max = sim->swarm.ops_max,
                                           .hedge_percent = sim->swarm.hedge_percent};
     p->service = quo_service_new(&options);
     QUO_REQUIRE(p->service != NULL);

@@ -17,7 +17,8 @@ static struct sim_swarm calm(enum quo_kind kind, uint8_t rs, uint8_t ws)
                               .sync_min_us = 10,
                               .sync_max_us = 20,
                               .load_max_us = 100,
-                              .think_max_us = 1};
+                              .think_max_us = 1,
+                              .ops_max = 16};
 }
 
 struct script script_begin(struct sim *sim, enum quo_kind kind, uint8_t rs, uint8_t ws)

@@ -264,6 +264,8 @@ struct sim_swarm {
     uint32_t weight_get, weight_put, weight_delete;
     uint32_t weight_level[5]; /* by enum quo_level */
     uint32_t hedge_percent;
+    uint32_t ops_max;    /* of a proxy at once */
+    uint32_t memory_max; /* of a node, for writes not yet on disk; 0: plenty */
     uint32_t timer_slop_us;
     /* faults */
     uint32_t fault_gap_us; /* mean time between faults; 0: none */

@@ -61,6 +61,8 @@ static void draw_disks(struct sim_rng *rng, struct sim_swarm *s)
     s->load_max_us = (uint32_t)sim_between(rng, 100, 3 * SIM_MS);
     if (sim_chance(rng, 300))
         s->miss_permille = (uint32_t)sim_between(rng, 10, 500);
+    if (sim_chance(rng, 100))
+        s->memory_max = (uint32_t)sim_between(rng, 8 * 1024, 20 * 1024);
 }
 
 static void draw_clients(struct sim_rng *rng, struct sim_swarm *s)
@@ -80,6 +82,7 @@ static void draw_clients(struct sim_rng *rng, struct sim_swarm *s)
     s->weight_level[QUO_LEVEL_QUORUM] = sim_chance(rng, 500) ? (uint32_t)sim_below(rng, 4) : 0;
     s->weight_level[QUO_LEVEL_STRONG] = 6;
     s->weight_level[QUO_LEVEL_ALL] = sim_chance(rng, 300) ? 1 : 0;
+    s->ops_max = sim_chance(rng, 150) ? (uint32_t)sim_between(rng, 1, 6) : 256;
     s->hedge_percent = sim_chance(rng, 600) ? (uint32_t)sim_between(rng, 5, 100) : 0;
     s->timer_slop_us = sim_chance(rng, 500) ? (uint32_t)sim_below(rng, 3 * SIM_MS) : 0;
 }

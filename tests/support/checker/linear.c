@@ -8,6 +8,8 @@ struct item {
     uint32_t value;
     bool read;
     bool open; /* may be left out */
+    uint32_t
+        twin; /* of an open one: the last open one of this value called before it, or NO_TWIN */
 };
 
 /* A call or a return in the list of what is not yet linearized. */
@@ -32,11 +34,16 @@ struct quo_linear {
     uint32_t *return_of; /* per item: its return entry, 0 for none */
     uint32_t *stack;     /* entries of calls taken */
     uint32_t *states;    /* and the state before each */
-    uint64_t *taken;     /* bits */
-    uint64_t *scratch;   /* one configuration */
+    bool *forced;        /* and whether there was a choice */
+    size_t depth;        /* operations taken */
+    size_t required;     /* operations that still have to be */
+    uint32_t state;
+    uint64_t *taken;   /* bits */
+    uint64_t *scratch; /* one configuration */
 };
 
 #define TABLE_START 1024u
+#define NO_TWIN UINT32_MAX
 
 struct quo_linear *quo_linear_new(size_t memory_max)
 {
@@ -60,6 +67,7 @@ void quo_linear_free(struct quo_linear *l)
     free(l->return_of);
     free(l->stack);
     free(l->states);
+    free(l->forced);
     free(l->taken);
     free(l->scratch);
     free(l);
@@ -85,6 +93,7 @@ static void make_room(struct quo_linear *l, size_t count)
     l->return_of = grown(l->return_of, room * sizeof *l->return_of);
     l->stack = grown(l->stack, room * sizeof *l->stack);
     l->states = grown(l->states, room * sizeof *l->states);
+    l->forced = grown(l->forced, room * sizeof *l->forced);
     l->taken = grown(l->taken, (room / 64 + 1) * sizeof *l->taken);
     l->scratch = grown(l->scratch, (room / 64 + 2) * sizeof *l->scratch);
     l->item_room = room;
@@ -197,6 +206,24 @@ static void link_entries(struct quo_linear *l)
     l->entries[last].next = 0;
 }
 
+/* Open writes of one value are alike, but that the later called can do less: they are used in the
+ * order of their calls. Without this, n open deletes are 2^n configurations. */
+static void link_twins(struct quo_linear *l)
+{
+    for (uint32_t i = 0; i < l->item_count; i++) {
+        struct item *item = &l->items[i];
+        item->twin = NO_TWIN;
+        for (uint32_t j = 0; j < l->item_count && item->open; j++) {
+            const struct item *other = &l->items[j];
+            bool earlier = other->call < item->call || (other->call == item->call && j < i);
+            if (!other->open || other->value != item->value || !earlier)
+                continue;
+            if (item->twin == NO_TWIN || other->call >= l->items[item->twin].call)
+                item->twin = j;
+        }
+    }
+}
+
 static void unlink_entry(struct quo_linear *l, uint32_t e)
 {
     l->entries[l->entries[e].prev].next = l->entries[e].next;
@@ -298,24 +325,75 @@ static void unlift(struct quo_linear *l, uint32_t call)
     relink_entry(l, call);
 }
 
-static enum quo_linear_verdict search(struct quo_linear *l, size_t required)
+static void take(struct quo_linear *l, uint32_t call, bool forced)
 {
-    uint32_t state = 0, entry = l->entries[0].next;
-    size_t depth = 0;
-    while (required > 0) {
+    const struct item *item = &l->items[l->entries[call].item];
+    l->stack[l->depth] = call;
+    l->states[l->depth] = l->state;
+    l->forced[l->depth++] = forced;
+    l->state = item->value;
+    l->required -= !item->open;
+    lift(l, call);
+}
+
+/* Takes back the last operation; returns its entry. */
+static uint32_t take_back(struct quo_linear *l)
+{
+    uint32_t call = l->stack[--l->depth];
+    const struct item *item = &l->items[l->entries[call].item];
+    l->state = l->states[l->depth];
+    flip(l, l->entries[call].item);
+    l->required += !item->open;
+    unlift(l, call);
+    return call;
+}
+
+/* A get that may stand next and sees what is there may as well stand here: whatever order of the
+ * rest exists, it exists with the get in front of it. So there is no choice to come back to. */
+static void take_reads(struct quo_linear *l)
+{
+    uint32_t at = l->entries[0].next;
+    while (at != 0 && !l->entries[at].is_return) {
+        uint32_t next = l->entries[at].next;
+        const struct item *item = &l->items[l->entries[at].item];
+        if (item->read && item->value == l->state) {
+            /* Its return may be what comes next. */
+            if (next == l->return_of[l->entries[at].item])
+                next = l->entries[next].next;
+            flip(l, l->entries[at].item);
+            take(l, at, true);
+        }
+        at = next;
+    }
+}
+
+/* Whether the write may be tried here. An open one that would change nothing is better kept for
+ * later. */
+static bool worth_trying(const struct quo_linear *l, const struct item *item)
+{
+    if (!item->open)
+        return true;
+    if (item->value == l->state)
+        return false;
+    uint32_t twin = item->twin;
+    return twin == NO_TWIN || ((l->taken[twin / 64] >> (twin % 64)) & 1) != 0;
+}
+
+static enum quo_linear_verdict search(struct quo_linear *l)
+{
+    take_reads(l);
+    uint32_t entry = l->entries[0].next;
+    while (l->required > 0) {
         if (entry != 0 && !l->entries[entry].is_return) {
             const struct item *item = &l->items[l->entries[entry].item];
-            if (!item->read || item->value == state) {
+            if (!item->read && worth_trying(l, item)) {
                 flip(l, l->entries[entry].item);
                 enum visit seen = visit(l, item->value);
                 if (seen == VISIT_FULL)
                     return QUO_LINEAR_UNDECIDED;
                 if (seen == VISIT_NEW) {
-                    l->stack[depth] = entry;
-                    l->states[depth++] = state;
-                    state = item->value;
-                    required -= !item->open;
-                    lift(l, entry);
+                    take(l, entry, false);
+                    take_reads(l);
                     entry = l->entries[0].next;
                     continue;
                 }
@@ -324,15 +402,11 @@ static enum quo_linear_verdict search(struct quo_linear *l, size_t required)
             entry = l->entries[entry].next;
             continue;
         }
-        if (depth == 0)
+        while (l->depth > 0 && l->forced[l->depth - 1])
+            take_back(l);
+        if (l->depth == 0)
             return QUO_LINEAR_VIOLATION;
-        entry = l->stack[--depth];
-        state = l->states[depth];
-        const struct entry *taken = &l->entries[entry];
-        flip(l, taken->item);
-        required += !l->items[taken->item].open;
-        unlift(l, entry);
-        entry = taken->next;
+        entry = l->entries[take_back(l)].next;
     }
     return QUO_LINEAR_OK;
 }
@@ -345,14 +419,16 @@ enum quo_linear_verdict quo_linear_check(struct quo_linear *l, const struct quo_
     if (l->item_count == 0)
         return QUO_LINEAR_OK;
     link_entries(l);
-    size_t required = 0;
+    link_twins(l);
+    l->required = l->depth = 0;
+    l->state = 0;
     for (size_t i = 0; i < l->item_count; i++)
-        required += !l->items[i].open;
+        l->required += !l->items[i].open;
     l->words = l->item_count / 64 + 2;
     memset(l->taken, 0, (l->words - 1) * sizeof *l->taken);
     l->config_count = 0;
     table_resize(l, TABLE_START);
-    return search(l, required);
+    return search(l);
 }
 
 /* Leaves out ops[at] and, of a put, the gets of its value. A delete stays while some get saw
