@@ -69,6 +69,7 @@ static struct quo_exchange *new_exchange(struct quo_http *http, h2o_req_t *reque
     struct quo_exchange *exchange = h2o_mem_alloc_recycle(&http->exchanges, sizeof *exchange);
     struct anchor *anchor = h2o_mem_alloc_shared(&request->pool, sizeof *anchor, on_request_gone);
 
+    quo_count(&http->stats.requests, 1);
     memset(exchange, 0, offsetof(struct quo_exchange, request_id));
     exchange->http = http;
     exchange->connection = quo_connection_of(request);

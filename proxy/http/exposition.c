@@ -128,14 +128,35 @@ static void add_floods(const struct quo_http_sources *sources, struct quo_text *
     }
 }
 
-static void add_connections(const struct quo_http_sources *sources, struct quo_text *text)
+uint64_t quo_http_lacking(const struct quo_http_sources *sources)
 {
-    const char *name = "quo_http_connections";
-    uint64_t closed = sum(sources, HTTP(closed), 0);
+    uint64_t most = 0;
 
-    /* `accepted` is read last, so that the difference is never below zero. */
-    quo_metric_head(text, name, "gauge", "Connections that are open.");
-    quo_metric_value(text, name, "", sum(sources, HTTP(accepted), 0) - closed);
+    for (uint32_t i = 0; i < sources->loops; i++)
+        most = QUO_MAX(most, quo_counted(&sources->at[i].http->lacking));
+    return most;
+}
+
+static void add_gauge(struct quo_text *text, const char *name, const char *help, uint64_t value)
+{
+    quo_metric_head(text, name, "gauge", help);
+    quo_metric_value(text, name, "", value);
+}
+
+static void add_gauges(const struct quo_http_sources *sources, struct quo_text *text)
+{
+    /* What ends is read before what begins, so that no difference is below zero. */
+    uint64_t closed = sum(sources, HTTP(closed), 0);
+    uint64_t ended = sum(sources, HTTP(cancelled), 0);
+
+    for (size_t status = 100; status < 600; status++)
+        ended += sum(sources, HTTP(responses), status);
+    add_gauge(text, "quo_http_connections", "Connections that are open.",
+              sum(sources, HTTP(accepted), 0) - closed);
+    add_gauge(text, "quo_http_requests_waiting", "Requests that wait for their answer.",
+              sum(sources, HTTP(requests), 0) - ended);
+    add_gauge(text, "quo_partitions_lacking_quorum",
+              "Partitions whose strong operations would fail now.", quo_http_lacking(sources));
 }
 
 void quo_http_exposition(const struct quo_http_sources *sources, struct quo_text *text)
@@ -145,7 +166,7 @@ void quo_http_exposition(const struct quo_http_sources *sources, struct quo_text
     add_durations(sources, text);
     add_verdicts(sources, text);
     add_counters(sources, text);
-    add_connections(sources, text);
+    add_gauges(sources, text);
     add_responses(sources, text);
     add_floods(sources, text);
     quo_metric_process(text);

@@ -61,6 +61,7 @@ static void replace(struct quo_http *http, h2o_req_t *request, struct replacemen
     describe(http, request->res.status, &problem);
     request->res.status = quo_problem_info(problem.type)->status;
     request->res.reason = quo_http_reason(request->res.status);
+    quo_count(&http->stats.requests, 1);
     quo_count(&http->stats.responses[request->res.status], 1);
     len = quo_problem_render(&problem, id, document);
     ret->body = h2o_strdup(&request->pool, document, len);

@@ -1,3 +1,5 @@
+#include <inttypes.h>
+
 #include "proxy/http/openapi.h"
 #include "proxy/http/server_h2o.h"
 
@@ -22,16 +24,19 @@ static void answer_index(const struct quo_answer_facts *facts, struct quo_text *
 static void answer_ready(struct quo_http *http, const struct quo_answer_facts *facts,
                          struct quo_text *text, struct quo_answer *ret)
 {
-    uint32_t lacking = 0;
-    bool ready = quo_service_ready(http->options.service, &lacking);
+    uint64_t lacking;
+    bool ready;
 
+    quo_http_look(http);
+    lacking = quo_http_lacking(http->options.sources);
+    ready = lacking == 0;
     if (http->draining) {
         ready = false;
         quo_text_add(text, "not ready: stopping\n");
     } else if (ready) {
         quo_text_add(text, "ready\n");
     } else {
-        quo_text_add(text, "not ready: %u of %u partitions lack a quorum\n", lacking,
+        quo_text_add(text, "not ready: %" PRIu64 " of %u partitions lack a quorum\n", lacking,
                      http->options.map->partition_count);
     }
     answer_text(facts, ready ? 200 : 503, PLAIN, text, ret);

@@ -5,6 +5,7 @@
 
 #define ACCEPTS_PER_TURN 64
 #define SWEEP_US 1000000u
+#define LOOK_US 100000u /* while some partitions lack a quorum */
 /* Bodies that are longer than allowed, but not by more, get an answer of ours and keep their
  * connection. */
 #define ENTITY_SLACK (1024u * 1024 + 64u * 1024)
@@ -91,6 +92,28 @@ static void cut_largest(struct quo_http *http, uint64_t held, uint64_t now_us)
     }
 }
 
+void quo_http_look(struct quo_http *http)
+{
+    uint32_t lacking = 0;
+
+    quo_service_ready(http->options.service, &lacking);
+    atomic_store_explicit(&http->stats.lacking, lacking, memory_order_relaxed);
+}
+
+static uint64_t look_deadline(struct quo_timed *timed)
+{
+    return QUO_CONTAINER_OF(timed, struct quo_http, look)->next_look_us;
+}
+
+/* The other loops' answers to /readyz depend on ours. */
+static void on_look(struct quo_timed *timed, uint64_t now_us)
+{
+    struct quo_http *http = QUO_CONTAINER_OF(timed, struct quo_http, look);
+
+    quo_http_look(http);
+    http->next_look_us = now_us + (quo_counted(&http->stats.lacking) > 0 ? LOOK_US : SWEEP_US);
+}
+
 static uint64_t sweep_deadline(struct quo_timed *timed)
 {
     return QUO_CONTAINER_OF(timed, struct quo_http, sweep)->next_sweep_us;
@@ -160,6 +183,10 @@ struct quo_http *quo_http_new(const struct quo_http_options *options)
     http->sweep.expire = on_sweep;
     http->next_sweep_us = quo_mono_us(http->env) + SWEEP_US;
     quo_loop_add_timed(options->loop, &http->sweep);
+    quo_http_look(http);
+    http->look.deadline = look_deadline;
+    http->look.expire = on_look;
+    quo_loop_add_timed(options->loop, &http->look);
     http->listener = h2o_evloop_socket_create(quo_loop_native(options->loop), options->listener,
                                               H2O_SOCKET_FLAG_DONT_READ);
     http->listener->data = http;

@@ -63,6 +63,8 @@ struct quo_http {
     bool draining;
     struct quo_timed sweep;
     uint64_t next_sweep_us;
+    struct quo_timed look;
+    uint64_t next_look_us;
 
     uint32_t connection_count;
     h2o_linklist_t connections;
@@ -120,6 +122,8 @@ void quo_own_errors_register(struct quo_http *http, h2o_pathconf_t *path);
 
 /* server_h2o.c */
 
+/* Publishes how many partitions lack a quorum. */
+void quo_http_look(struct quo_http *http);
 /* A connection has gone: there may be room for another. */
 void quo_http_resume_accepting(struct quo_http *http);
 

@@ -16,7 +16,8 @@ struct quo_http_stats {
 #undef QUO_SERVICE_COUNTER
 #undef QUO_NET_COUNTER
 #undef QUO_HTTP_COUNTER
-    _Atomic uint64_t responses[600];          /* by status */
+    _Atomic uint64_t lacking;        /* partitions without a quorum when the loop last looked */
+    _Atomic uint64_t responses[600]; /* by status */
     _Atomic uint64_t floods[QUO_FLOOD_COUNT]; /* connections closed for each */
 };
 
@@ -29,6 +30,9 @@ struct quo_http_sources {
         const struct quo_http_stats *http;
     } at[QUO_LOOPS_MAX];
 };
+
+/* The most partitions without a quorum that any loop has seen last. Any thread. */
+uint64_t quo_http_lacking(const struct quo_http_sources *sources);
 
 /* Writes everything of /metrics: sums over all loops. Any thread. */
 void quo_http_exposition(const struct quo_http_sources *sources, struct quo_text *text);

@@ -36,6 +36,9 @@ static void loops_are_summed(void **state)
         quo_count(&net[i].frames_in, 100);
         quo_count(&http[i].accepted, 10);
         quo_count(&http[i].closed, 4);
+        quo_count(&http[i].requests, 30);
+        quo_count(&http[i].cancelled, 3);
+        quo_count(&http[i].lacking, 5 + i);
         quo_count(&http[i].responses[504], 2);
         quo_count(&http[i].floods[QUO_FLOOD_RESETS], 1);
     }
@@ -49,6 +52,8 @@ static void loops_are_summed(void **state)
     assert_has(&text, "\nquo_peer_frames_in_total 200\n");
     assert_has(&text, "\nquo_http_connections_accepted_total 20\n");
     assert_has(&text, "\nquo_http_connections 12\n");
+    assert_has(&text, "\nquo_http_requests_waiting 50\n");
+    assert_has(&text, "\nquo_partitions_lacking_quorum 6\n");
     assert_has(&text, "\nquo_http_responses_total{code=\"504\"} 4\n");
     assert_has(&text, "\nquo_http_floods_total{kind=\"resets\"} 2\n");
     assert_has(&text, "\nquo_http_floods_total{kind=\"bodies\"} 0\n");
