@@ -414,7 +414,8 @@ void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo
 {
     effects->count = 0;
     effects->round = get->round;
-    if (quo_event_members(event) != 0 && event->round != get->round)
+    if (quo_event_members(event) != 0 && event->round != get->round &&
+        !QUO_MUTANT(OLD_ROUND_COUNTS))
         return;
     if (get->answered) {
         after_answer(get, event);

@@ -24,6 +24,8 @@ static bool may_have_effect(const struct quo_put *put)
 {
     if (put->phase != QUO_PUT_STORE)
         return put->touched;
+    if (QUO_MUTANT(SILENCE_IS_REFUSAL))
+        return put->touched || put->acks.yes != 0;
     return put->touched || put->acks.yes != 0 || put->maybe != 0 || quo_put_waiting(put) != 0;
 }
 
@@ -204,7 +206,7 @@ static bool try_other_clock(struct quo_put *put, struct quo_effects *effects)
     uint64_t clock_ms = 0;
     uint8_t count = quo_members_count(put->skewed);
 
-    if (count == 0 || may_have_effect(put))
+    if (count == 0 || (may_have_effect(put) && !QUO_MUTANT(RETAG_AFTER_SKEW)))
         return false;
     for (uint8_t i = 0; i < put->plan.count; i++) {
         uint8_t as_late = 0;
@@ -329,7 +331,10 @@ static void resend(struct quo_put *put, const struct quo_plan *newer, struct quo
     /* Whoever refused did nothing; of all others the old round can no longer tell. */
     put->touched = may_have_effect(put);
     put->plan = *newer;
-    begin_store(put, effects);
+    if (QUO_MUTANT(RETAG_AFTER_EPOCH))
+        ask_for_tag(put, effects);
+    else
+        begin_store(put, effects);
 }
 
 static void on_store_reply(struct quo_put *put, const struct quo_event *event,
@@ -465,7 +470,8 @@ void quo_put_step(struct quo_put *put, const struct quo_event *event, struct quo
 {
     effects->count = 0;
     effects->round = put->round;
-    if (quo_event_members(event) != 0 && event->round != put->round)
+    if (quo_event_members(event) != 0 && event->round != put->round &&
+        !QUO_MUTANT(OLD_ROUND_COUNTS))
         return;
     if (put->answered)
         after_answer(put, event);

@@ -1,5 +1,7 @@
 #include "proxy/coordinator/tally.h"
 
+#include "quorate/testpoints.h"
+
 void quo_tally_init(struct quo_tally *tally, const quo_members sets[2], uint8_t need)
 {
     *tally = (struct quo_tally){.sets = {sets[0], sets[1]}, .need = need};
@@ -55,7 +57,7 @@ static enum quo_vote vote(const quo_members sets[2], quo_members yes, quo_member
 {
     enum quo_vote first = vote_in(sets[0], yes, no, need);
 
-    if (sets[1] == 0 || first == QUO_VOTE_LOST)
+    if (sets[1] == 0 || first == QUO_VOTE_LOST || QUO_MUTANT(JOINT_OLD_SET_ONLY))
         return first;
     enum quo_vote second = vote_in(sets[1], yes, no, need);
     return second == QUO_VOTE_WON ? first : second;

@@ -66,7 +66,7 @@ void quo_query_run(struct quo_server *server, const struct quo_query *query)
     if (!quo_request_admit(server, &request))
         return;
     struct quo_group *adopting = server->partitions[request.partition].adopting;
-    if (adopting != NULL) {
+    if (adopting != NULL && !QUO_MUTANT(ANSWER_BEFORE_ADOPTED)) {
         /* What is read before the new epoch is on disk could miss a write that an older epoch still
          * has under way here. So the read itself waits, not only its answer. */
         if (!quo_group_hold(adopting, query))

@@ -99,6 +99,8 @@ void quo_reply_after(struct quo_server *server, const struct quo_request *reques
 {
     struct quo_group *until = wait ? holder : NULL;
     struct quo_group *adopting = server->partitions[request->partition].adopting;
+    if (QUO_MUTANT(ANSWER_BEFORE_ADOPTED))
+        adopting = NULL;
     if (adopting != NULL && (until == NULL || adopting->sequence > until->sequence))
         until = adopting;
     bool durable = holder == NULL || (until != NULL && holder->sequence <= until->sequence);

@@ -20,6 +20,8 @@ static void answer(struct quo_server *server, const struct quo_store_request *st
     bool wait = store->sync && (verdict->status == QUO_OK || verdict->status == QUO_SUPERSEDED);
     if (QUO_MUTANT(ACK_BEFORE_SYNC) && store->sync)
         holder = NULL;
+    if (QUO_MUTANT(SUPERSEDED_BEFORE_SYNC) && !verdict->write)
+        holder = NULL;
     if (wait && holder != NULL && !verdict->write)
         QUO_PROBE(STORE_MET_UNSYNCED);
     quo_reply_after(server, &store->request, verdict->status, &verdict->reply, holder, wait);
