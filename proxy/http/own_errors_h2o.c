@@ -29,12 +29,13 @@ static void send_replacement(h2o_ostream_t *stream, h2o_req_t *request, h2o_iove
 
 static void describe(struct quo_http *http, int status, struct quo_problem *ret)
 {
-    size_t max = http->config.max_request_entity_size;
+    size_t max = quo_http_value_max(http->options.map);
 
     switch (status) {
     case 413:
-        quo_problem_set(ret, QUO_PROBLEM_VALUE_TOO_LARGE,
-                        "The body is larger than %zu bytes, which no namespace allows.", max);
+        quo_problem_set(
+            ret, QUO_PROBLEM_VALUE_TOO_LARGE,
+            "The body is much larger than the %zu bytes that a namespace allows at most.", max);
         ret->limit = (int64_t)max;
         break;
     case 417:

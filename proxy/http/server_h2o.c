@@ -1,6 +1,7 @@
 #include "proxy/http/server_h2o.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #define ACCEPTS_PER_TURN 64
@@ -132,14 +133,13 @@ static void on_sweep(struct quo_timed *timed, uint64_t now_us)
     quo_http_resume_accepting(http);
 }
 
-/* Room for the largest value that some namespace allows. */
-static size_t entity_max(const struct quo_map *map)
+size_t quo_http_value_max(const struct quo_map *map)
 {
     size_t max = 0;
 
     for (uint32_t i = 0; i < map->namespace_count; i++)
         max = QUO_MAX(max, map->namespaces[i].value_max);
-    return max + ENTITY_SLACK;
+    return max;
 }
 
 static void configure(struct quo_http *http)
@@ -150,7 +150,7 @@ static void configure(struct quo_http *http)
 
     h2o_config_init(config);
     config->server_name = h2o_iovec_init("", 0);
-    config->max_request_entity_size = entity_max(http->options.map);
+    config->max_request_entity_size = quo_http_value_max(http->options.map) + ENTITY_SLACK;
     config->http1.upgrade_to_http2 = 0; /* connections are told apart by their first bytes */
     /* The sweep is meant to be first; this is one limit for idleness, head and body together. */
     config->http1.req_timeout =
@@ -164,12 +164,20 @@ static void configure(struct quo_http *http)
     quo_own_errors_register(http, &host->fallback_path);
 }
 
+/* Large bodies stay in memory, which is bounded, instead of becoming files in /tmp. */
+static void keep_bodies_in_memory(void)
+{
+    h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX;
+}
+
 struct quo_http *quo_http_new(const struct quo_http_options *options)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct quo_http *http = calloc(1, sizeof *http);
 
     if (http == NULL)
         return NULL;
+    pthread_once(&once, keep_bodies_in_memory);
     http->options = *options;
     http->env = quo_loop_env(options->loop);
     http->exchanges.max = 1024;

@@ -124,6 +124,8 @@ void quo_own_errors_register(struct quo_http *http, h2o_pathconf_t *path);
 
 /* Publishes how many partitions lack a quorum. */
 void quo_http_look(struct quo_http *http);
+/* The largest value that some namespace allows. */
+size_t quo_http_value_max(const struct quo_map *map);
 /* A connection has gone: there may be room for another. */
 void quo_http_resume_accepting(struct quo_http *http);
 

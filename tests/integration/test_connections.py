@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # labels: integration full
 """The life of client connections: what comes while a request waits, limits, floods, the end."""
+import json
 import re
 import resource
 import socket
@@ -126,6 +127,27 @@ class WhileARequestWaits(ClusterTest):
             for node in self.cluster.nodes:
                 node.resume()
         self.assertEqual(self.client.get(self.prefix, "level=strong&timeout=20s").body, b"value")
+
+
+class TheLibrarysOwnErrors(ClusterTest):
+    """What is refused before a request is whole is refused with a problem document as well."""
+
+    def test_documents(self):
+        put = f"PUT {target('default', self.prefix)} HTTP/1.1\r\nHost: x\r\n"
+        for fields, status, slug in (
+                ("Content-Length: 1099511627776\r\n", 413, "value-too-large"),
+                ("Content-Length: 5\r\nExpect: nonsense\r\n", 417, "expectation-failed"),
+                ("Transfer-Encoding: gzip\r\n", 400, "bad-request")):
+            with self.subTest(slug), connect(self.cluster.proxies[0].http_port) as s:
+                s.sendall(f"{put}{fields}\r\n".encode())
+                got, body = read_answer(s)
+                problem = json.loads(body)
+                self.assertEqual((got, problem["status"]), (status, status))
+                self.assertEqual(problem["type"], f"/problems/{slug}")
+                self.assertEqual(problem["outcome"], "not-applied")
+                if status == 413:
+                    self.assertEqual(problem["limit"], 1024 * 1024)
+                self.assertEqual(s.recv(1), b"")
 
 
 class Limits(unittest.TestCase):
