@@ -31,6 +31,12 @@ static const char *const probe_texts[QUO_PROBE_COUNT] = {
 #undef QUO_PROBE_DEF
 };
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 enum {
     KEY_SEED = 1,
     KEY_SEEDS,
@@ -283,8 +289,10 @@ int main(int argc, char **argv)
     world->unsafe_disk = options.unsafe_disk;
     world->unsafe_amnesia = options.unsafe_amnesia;
     signal(SIGABRT, on_crash);
-    signal(SIGSEGV, on_crash);
     signal(SIGFPE, on_crash);
+    /* A sanitizer tells more of a wild pointer than we could. */
+    if (!SANITIZED)
+        signal(SIGSEGV, on_crash);
     clock_gettime(CLOCK_MONOTONIC, &totals.start);
     run_seeds();
     if (options.history != NULL)

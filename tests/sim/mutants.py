@@ -17,8 +17,11 @@ BUDGET_CLIENTS = 10000
 
 # Rules that need other seeds than the default: their arguments, and their budgets (all, clients).
 SPECIAL = {
-    "SUPERSEDED_NOT_RESTARTED": ([], 3000, 40000),
+    "SUPERSEDED_NOT_RESTARTED": ([], 10000, 40000),
     "RETAG_AFTER_NACK": (["--kind", "mixed"], 3000, 60000),
+    "RETAG_AFTER_EPOCH": ([], 3000, 100000),
+    "RETAG_AFTER_SKEW": ([], 3000, 40000),
+    "ANSWER_BEFORE_ADOPTED": ([], 3000, 60000),
 }
 
 # Clients cannot see these: a version from the future only makes writers wait, the refusal of a kind

@@ -71,7 +71,9 @@ static void post(struct sim *sim, struct sim_packet *packet, uint64_t at)
         sim_at(sim, at, SIM_EVENT_PACKET, to, 0, packet);
 }
 
-/* Frames alone: each may be lost, doubled, and overtake others. */
+/* Frames alone: each may be lost and overtake others. Queries and replies may also come twice. No
+ * transport does that, and none may do it with a STORE: a refusal proves that nothing was done, and
+ * that would be wrong if the same request could be accepted earlier or later. */
 static void send_datagram(struct sim *sim, struct sim_packet *packet)
 {
     const struct sim_conn *conn = &sim->conns[packet->conn];
@@ -80,7 +82,8 @@ static void send_datagram(struct sim *sim, struct sim_packet *packet)
         sim_packet_free(packet);
         return;
     }
-    while (sim_chance(&sim->rng, sim->swarm.double_permille))
+    bool store = packet->frames->type == QUO_MESSAGE_STORE;
+    while (!store && sim_chance(&sim->rng, sim->swarm.double_permille))
         post(sim, packet_new(packet->conn, packet->direction, frame_copy(packet->frames)),
              sim->now + 4 * latency(sim));
     post(sim, packet, sim->now + latency(sim));
@@ -144,9 +147,9 @@ void sim_network_deliver(struct sim_process *p, struct sim_packet *packet)
     uint64_t peer = p->is_node ? packet->conn : conn->node;
     for (; frame != NULL; frame = frame->next) {
         sim_mix(sim, frame->id << 8 | frame->type);
-        if (p->is_node && !sim_oracle_request(p, packet->conn, frame))
-            continue;
-        if (!p->is_node)
+        if (p->is_node)
+            sim_oracle_request(p, packet->conn, frame);
+        else
             sim->replied_at[p->number][conn->node] = sim_stamp(sim);
         struct quo_frame seen = {
             .type = frame->type, .id = frame->id, .body = quo_slice(frame->body, frame->len)};

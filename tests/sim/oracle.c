@@ -132,39 +132,11 @@ static struct sim_request request_of(struct sim_process *node, uint64_t conn,
     return request;
 }
 
-static struct sim_seen_store *find_seen(struct sim *sim, uint32_t node, uint64_t conn, uint64_t id)
-{
-    uint32_t count = QUO_MIN(sim->seen_store_count[node], SIM_SEEN_STORES_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        struct sim_seen_store *seen = &sim->seen_stores[node][i];
-        if (seen->conn == conn && seen->id == id)
-            return seen;
-    }
-    return NULL;
-}
-
-/* "Refused" means that nothing was done and nothing will be, which holds because a transport
- * delivers no frame twice. So a STORE arrives again only if it was accepted the first time: that
- * must be harmless. */
-static bool may_arrive(struct sim *sim, uint32_t node, uint64_t conn, uint64_t id)
-{
-    if (sim->swarm.double_permille == 0 && sim->seen_store_count[node] == 0)
-        return true;
-    const struct sim_seen_store *seen = find_seen(sim, node, conn, id);
-    if (seen != NULL)
-        return seen->accepted;
-    uint32_t at = sim->seen_store_count[node]++ % SIM_SEEN_STORES_MAX;
-    sim->seen_stores[node][at] = (struct sim_seen_store){.conn = conn, .id = id};
-    return true;
-}
-
-bool sim_oracle_request(struct sim_process *node, uint64_t conn, const struct sim_frame *frame)
+void sim_oracle_request(struct sim_process *node, uint64_t conn, const struct sim_frame *frame)
 {
     struct sim *sim = sim_world;
     if (frame->type != QUO_MESSAGE_QUERY && frame->type != QUO_MESSAGE_STORE)
-        return true;
-    if (frame->type == QUO_MESSAGE_STORE && !may_arrive(sim, node->number, conn, frame->id))
-        return false;
+        return;
     uint32_t n = sim->request_count[node->number];
     /* Requests whose answers were refused by a full outbox stay; the oldest makes room. */
     if (n == SIM_REQUESTS_MAX) {
@@ -174,7 +146,6 @@ bool sim_oracle_request(struct sim_process *node, uint64_t conn, const struct si
     }
     sim->requests[node->number][n] = request_of(node, conn, frame);
     sim->request_count[node->number] = n + 1;
-    return true;
 }
 
 void sim_oracle_forget(struct sim *sim, uint32_t node)
@@ -261,9 +232,6 @@ void sim_oracle_reply(struct sim_process *node, uint64_t conn, const struct sim_
              (reply.flags & QUO_REPLY_DURABLE) != 0 ? " on disk" : "");
     if ((reply.status != QUO_OK && reply.status != QUO_SUPERSEDED) || request.key == SIM_KEYS_MAX)
         return;
-    struct sim_seen_store *seen = find_seen(sim, node->number, conn, frame->id);
-    if (seen != NULL)
-        seen->accepted = true;
     judge_epoch(node, &request);
     struct quo_version durable = sim_disk_version(node->disk, request.key);
     if (request.type == QUO_MESSAGE_STORE)

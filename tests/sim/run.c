@@ -164,7 +164,6 @@ static void reset(struct sim *sim, uint64_t seed, const struct sim_swarm *swarm)
     sim->fault_count = 0;
     sim->healing = false;
     memset(sim->request_count, 0, sizeof sim->request_count);
-    memset(sim->seen_store_count, 0, sizeof sim->seen_store_count);
     memset(sim->claimed, 0, sizeof sim->claimed);
     memset(sim->sworn, 0, sizeof sim->sworn);
     memset(sim->served_epoch, 0, sizeof sim->served_epoch);

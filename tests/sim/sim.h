@@ -218,14 +218,6 @@ struct sim_request {
 
 #define SIM_REQUESTS_MAX 512u
 
-/* A STORE that a node has received. */
-struct sim_seen_store {
-    uint64_t conn, id;
-    bool accepted;
-};
-
-#define SIM_SEEN_STORES_MAX 256u
-
 /* ---- clients ---- */
 
 struct sim_op {
@@ -336,8 +328,6 @@ struct sim {
 
     struct sim_request requests[SIM_NODES_MAX][SIM_REQUESTS_MAX];
     uint32_t request_count[SIM_NODES_MAX];
-    struct sim_seen_store seen_stores[SIM_NODES_MAX][SIM_SEEN_STORES_MAX]; /* a ring */
-    uint32_t seen_store_count[SIM_NODES_MAX];
     struct quo_version claimed[SIM_NODES_MAX][SIM_KEYS_MAX];  /* highest version in any answer */
     struct quo_version sworn[SIM_NODES_MAX][SIM_KEYS_MAX];    /* likewise, said to be on disk */
     uint32_t served_epoch[SIM_NODES_MAX][SIM_PARTITIONS_MAX]; /* highest epoch answered under */
@@ -480,8 +470,7 @@ void sim_move_step(struct sim *sim);
 void sim_finish(struct sim *sim);
 
 /* oracle.c */
-/* Returns false when the frame must not be delivered. */
-bool sim_oracle_request(struct sim_process *node, uint64_t conn, const struct sim_frame *frame);
+void sim_oracle_request(struct sim_process *node, uint64_t conn, const struct sim_frame *frame);
 void sim_oracle_reply(struct sim_process *node, uint64_t conn, const struct sim_frame *frame);
 void sim_oracle_sent(const struct sim_frame *frame);
 void sim_oracle_called(struct sim *sim, struct sim_op *op);
