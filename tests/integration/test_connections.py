@@ -126,6 +126,7 @@ class WhileARequestWaits(ClusterTest):
         finally:
             for node in self.cluster.nodes:
                 node.resume()
+        wait_until(self.cluster.reaches_all, 30, "all three nodes answer")
         self.assertEqual(self.client.get(self.prefix, "level=strong&timeout=20s").body, b"value")
 
 

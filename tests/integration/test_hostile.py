@@ -44,6 +44,7 @@ class Bystanders(ClusterTest):
     def tearDown(self):
         for process in self.cluster.processes():
             self.assertIsNone(process.process.poll(), process.log_tail())
+        wait_until(self.cluster.reaches_all, 30, "all three nodes answer")
         got = self.client.get(self.prefix, "level=all&timeout=10s")
         self.assertEqual((got.status, got.body), (200, b"value"))
 
