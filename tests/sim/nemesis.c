@@ -4,7 +4,7 @@
 
 const char *const sim_fault_names[SIM_FAULT_KINDS] = {
     "halves",    "one-way",    "isolate", "bridge", "flap",  "crash", "storm",   "disk-full",
-    "disk-slow", "disk-error", "clock",   "freeze", "proxy", "wipe",  "promise",
+    "disk-slow", "disk-error", "clock",   "freeze", "proxy", "wipe",  "promise", "drain",
 };
 
 #define HOUR_MS 3600000
@@ -192,6 +192,25 @@ static void fault_promise(struct sim *sim)
             sim_disk_promise(&sim->disks[n], key, ballot);
 }
 
+static void fault_drain(struct sim *sim)
+{
+    struct sim_process *p = sim_node(sim, any_node(sim));
+    if (!p->alive || p->frozen || p->drained)
+        return;
+    sim_note(sim, "%s drains", sim_process_name(p));
+    quo_server_drain(p->server);
+    p->drained = true;
+    until(sim, soon(sim), SIM_FAULT_DRAIN, p->number);
+}
+
+static void restart_drained(struct sim *sim, struct sim_process *p)
+{
+    if (!p->alive || p->frozen || !p->drained)
+        return;
+    sim_process_stop(p);
+    sim_at(sim, sim->now + SIM_MS, SIM_EVENT_START, p, 0, NULL);
+}
+
 static void act(struct sim *sim, enum sim_fault_kind kind)
 {
     switch (kind) {
@@ -235,6 +254,9 @@ static void act(struct sim *sim, enum sim_fault_kind kind)
         break;
     case SIM_FAULT_PROMISE:
         fault_promise(sim);
+        break;
+    case SIM_FAULT_DRAIN:
+        fault_drain(sim);
         break;
     case SIM_FAULT_KINDS:
         QUO_UNREACHABLE();
@@ -294,6 +316,9 @@ void sim_nemesis_heal(struct sim *sim, uint32_t index)
     case SIM_FAULT_CLOCK:
         sim->processes[fault->a].wall_offset_ms = 0;
         break;
+    case SIM_FAULT_DRAIN:
+        restart_drained(sim, sim_node(sim, fault->a));
+        break;
     default:
         break;
     }
@@ -306,7 +331,7 @@ static void heal_process(struct sim *sim, struct sim_process *p)
     if (p->frozen)
         sim_process_thaw(p);
     /* A node whose disk has failed takes no writes until it is started again. */
-    if (p->alive && p->is_node && p->disk->broken)
+    if (p->alive && p->is_node && (p->disk->broken || p->drained))
         sim_process_stop(p);
     if (!p->alive)
         sim_at(sim, sim->now + 1, SIM_EVENT_START, p, 0, NULL);

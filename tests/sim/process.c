@@ -112,6 +112,7 @@ void sim_process_start(struct sim_process *p, uint32_t map)
     QUO_REQUIRE(!p->alive);
     p->incarnation++;
     p->alive = true;
+    p->drained = false;
     p->frozen = false;
     p->timer_at = SIM_NEVER;
     p->timer_spins = 0;

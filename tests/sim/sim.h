@@ -184,7 +184,8 @@ struct sim_process {
     bool is_node;
     uint32_t number; /* among its kind */
     bool alive;
-    bool dying; /* being taken apart: nothing it does leaves it */
+    bool drained; /* told to take no more writes */
+    bool dying;   /* being taken apart: nothing it does leaves it */
     uint32_t incarnation;
     struct sim_rng rng;
     uint64_t mono_offset_us;
