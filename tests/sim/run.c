@@ -229,12 +229,13 @@ void sim_run(struct sim *sim, uint64_t seed, enum quo_kind kind)
 {
     struct sim_swarm swarm = sim_swarm_draw(seed, kind);
     sim_begin(sim, seed, &swarm);
+    /* Proxies have met most nodes by then. */
+    uint64_t dawn = 2 * SIM_MS + 3 * (uint64_t)swarm.latency_max_us;
     for (uint32_t c = 0; c < swarm.clients; c++)
-        sim_at(sim, 2 * SIM_MS + sim_below(&sim->rng, 5 * SIM_MS), SIM_EVENT_CLIENT, NULL, c, NULL);
-    sim_at(sim, 10 * SIM_MS, SIM_EVENT_FAULT, NULL, 0, NULL);
+        sim_at(sim, dawn + sim_below(&sim->rng, 5 * SIM_MS), SIM_EVENT_CLIENT, NULL, c, NULL);
+    sim_at(sim, dawn + 8 * SIM_MS, SIM_EVENT_FAULT, NULL, 0, NULL);
     if (swarm.move || swarm.stale_maps)
-        sim_at(sim, sim_between(&sim->rng, 5 * SIM_MS, 200 * SIM_MS), SIM_EVENT_MOVE, NULL, 0,
-               NULL);
+        sim_at(sim, dawn + sim_below(&sim->rng, 200 * SIM_MS), SIM_EVENT_MOVE, NULL, 0, NULL);
     while (!sim_failed(sim) && sim->now < SAFETY_US_MAX &&
            (sim->ops_started < swarm.ops || sim->open_ops > 0))
         if (!sim_advance_one(sim, SAFETY_US_MAX))
