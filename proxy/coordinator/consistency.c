@@ -156,7 +156,7 @@ static enum quo_status resolve_read(struct resolver *r, struct quo_consistency *
         c->level = c->r >= r->ns->rs ? QUO_LEVEL_STRONG : QUO_LEVEL_EVENTUAL;
     }
     c->strong = c->level == QUO_LEVEL_STRONG || c->level == QUO_LEVEL_ALL;
-    c->w = c->dw = c->strong ? r->ns->ws : 0;
+    c->w = c->dw = c->strong ? level_writes(r->ns, c->level) : 0;
     return QUO_OK;
 }
 

@@ -35,10 +35,10 @@ static uint8_t need_replies(const struct quo_get *get)
 }
 
 /* Replies of one version that make it unnecessary to write it back. Rs of them would not do: with
- * Rs < Ws they say nothing about a write quorum [T3]. */
+ * Rs < Ws they say nothing about a write quorum [T3]. At level all, it is on all of them. */
 static uint8_t need_agreeing(const struct quo_get *get)
 {
-    uint8_t need = QUO_MAX(get->plan.rs, get->plan.ws);
+    uint8_t need = QUO_MAX(get->plan.rs, get->options.want.w);
 
     if (QUO_MUTANT(FAST_READ_RS_ONLY))
         need = get->plan.rs;
@@ -179,7 +179,7 @@ static void answer_kept(struct quo_get *get, struct quo_effects *effects)
 static void begin_write_back(struct quo_get *get, struct quo_effects *effects)
 {
     QUO_PROBE(READ_WRITE_BACK);
-    quo_tally_init(&get->held, get->plan.sets, get->plan.ws);
+    quo_tally_init(&get->held, get->plan.sets, get->options.want.w);
     get->held.yes = durable_holders(get);
     get->written_back = quo_tally_lacking(&get->held);
     get->phase = QUO_GET_WRITE_BACK;
@@ -235,7 +235,7 @@ static void decide(struct quo_get *get, uint64_t now_us, struct quo_effects *eff
     if (!has_bytes(get, now_us, effects))
         return;
     /* Where Ws < Rs, what a write-back aims at may be there already. */
-    if (done || held_by(get, get->plan.ws))
+    if (done || held_by(get, get->options.want.w))
         answer_kept(get, effects);
     else
         begin_write_back(get, effects);

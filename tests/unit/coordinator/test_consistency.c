@@ -36,7 +36,7 @@ static struct expected twin_read(const struct quo_namespace *ns, int level, int 
     if (level != 0 && r >= 0 && r < base[level])
         return invalid();
     e.strong = e.level >= QUO_LEVEL_STRONG;
-    e.w = e.dw = e.strong ? ns->ws : 0;
+    e.w = e.dw = (int[]){0, 0, 0, ns->ws, ns->n}[e.level];
     return e;
 }
 
