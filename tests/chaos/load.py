@@ -157,7 +157,7 @@ class Load:
         self.refused = 0
         self.outcomes = {}  # (op, outcome) -> count
         self.statuses = {}
-        self.successes = []  # times of strong operations that succeeded, in µs
+        self.successes = {"read": [], "write": []}  # when strong ones succeeded, in µs
         self.problems = []
         self.stopping = False
         self.slot = time.monotonic()
@@ -215,7 +215,7 @@ class Load:
         counted = ("read" if op == "get" else "write", outcome)
         self.outcomes[counted] = self.outcomes.get(counted, 0) + 1
         if outcome == "ok" and _STRENGTH[reached] >= _STRENGTH["strong"]:
-            self.successes.append(now)
+            self.successes[counted[0]].append(now)
         return entry
 
     def receipt(self, op, level, head):

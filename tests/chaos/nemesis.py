@@ -206,13 +206,11 @@ class Nemesis:
 
         def begin():
             for node in victims:
-                node.excused = True
                 node.fill(leave)
 
         def end():
             for node in victims:
                 node.empty()
-                asyncio.get_running_loop().call_later(2, setattr, node, "excused", False)
 
         fault.begin, fault.end = begin, end
         return fault

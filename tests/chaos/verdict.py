@@ -1,10 +1,10 @@
 """What a run says in the end: histories judged, gaps measured, everything counted."""
+import bisect
 import json
 import subprocess
 
 KEYS_PER_FILE = 64
 JUDGE_SECONDS = 300
-SETTLED_US = 2_000_000  # a fault's share of the silence that follows it
 
 
 def write_histories(folder, histories):
@@ -53,28 +53,33 @@ def acknowledged(histories):
 
 def longest_gap(times, begin, end):
     """Seconds without a success between begin and end; `times` sorted, in µs."""
-    last, longest = begin, 0
-    for time in times:
-        if time < begin:
-            continue
-        if time > end:
-            break
-        longest = max(longest, time - last)
-        last = time
-    return max(longest, end - last) / 1e6
+    inside = times[bisect.bisect_left(times, begin):bisect.bisect_right(times, end)]
+    marks = [begin, *inside, end]
+    return max(b - a for a, b in zip(marks, marks[1:])) / 1e6
+
+
+def until_success(times, moment, end):
+    at = bisect.bisect_left(times, moment)
+    return ((times[at] if at < len(times) else end) - moment) / 1e6
 
 
 def gaps(successes, faults, begin, end):
-    """Longest silence of the whole cluster: without any fault, and per kind, during and after."""
-    times = sorted(successes)
+    """The longest silences of the whole cluster, in seconds without a successful strong read, and
+    write: per kind of fault while one lasted and from its end on, and in the whole run. Faults that
+    overlap share their silences."""
     result = {}
-    for kind in sorted({f[0] for f in faults}):
-        longest, text = 0, ""
-        for what, detail, start, stop in faults:
-            if what == kind:
-                gap = longest_gap(times, start, min(stop + SETTLED_US, end))
-                if gap > longest:
-                    longest, text = gap, detail
-        result[kind] = {"seconds": round(longest, 3), "fault": text}
-    result["whole run"] = {"seconds": round(longest_gap(times, begin, end), 3), "fault": ""}
+    for op in ("read", "write"):
+        times = sorted(successes[op])
+        for kind in sorted({f[0] for f in faults}):
+            row = {"during": 0, "after": 0, "worst": ""}
+            for what, detail, start, stop in faults:
+                if what != kind:
+                    continue
+                during = longest_gap(times, start, stop)
+                if during > row["during"]:
+                    row.update(during=round(during, 3), worst=detail)
+                row["after"] = max(row["after"], round(until_success(times, stop, end), 3))
+            result[f"{kind}, {op}s"] = row
+        result[f"whole run, {op}s"] = {"during": round(longest_gap(times, begin, end), 3),
+                                       "after": 0, "worst": ""}
     return result

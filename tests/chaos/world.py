@@ -24,6 +24,7 @@ reader_threads = 2;
 FS_IOC_SHUTDOWN, WITHOUT_FLUSHING = 0x8004587D, 2
 BAD_WORDS = re.compile(r"(Sanitizer|runtime error:|terminate called|[Aa]ssert|INVARIANT|REQUIRE)")
 READY_SECONDS = 60
+EMPTIED_SECONDS = 3
 STOP_SECONDS = 30
 
 
@@ -40,7 +41,6 @@ class Machine:
         self.wanted = False
         self.paused = False
         self.starts = 0
-        self.excused = False  # it may refuse to start: its disk is full
         self.peak = 0
         self.rules = ""
 
@@ -132,6 +132,10 @@ class Machine:
         text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
         return f"--- {self.name}\n" + "\n".join(text.rstrip().split("\n")[-lines:])
 
+    def is_full(self):
+        """Whether it may refuse to start, since its disk is full or was so a moment ago."""
+        return False
+
     def bad_lines(self):
         if not self.log_path.exists():
             return []
@@ -141,6 +145,8 @@ class Machine:
 
 class Node(Machine):
     """`disk` is its volume's mount point; the data directory lies below it."""
+
+    emptied = 0  # when its filler was last taken away
 
     def make_disk(self):
         self.disk = self.world.folder / f"{self.name}.disk"
@@ -183,7 +189,7 @@ class Node(Machine):
     def fill(self, leave):
         """Fills the disk but for `leave` bytes."""
         size = max(0, self.free_bytes() - leave)
-        with open(self.disk / "filler", "wb") as out:
+        with open(self.filler(), "wb") as out:
             for step in (size, 0):
                 try:
                     if step:
@@ -197,7 +203,15 @@ class Node(Machine):
                     continue
 
     def empty(self):
-        (self.disk / "filler").unlink(missing_ok=True)
+        if self.filler().exists():
+            self.emptied = time.monotonic()
+            self.filler().unlink()
+
+    def filler(self):
+        return self.disk / "filler"
+
+    def is_full(self):
+        return self.filler().exists() or time.monotonic() - self.emptied < EMPTIED_SECONDS
 
 
 class Proxy(Machine):
@@ -304,7 +318,7 @@ class World:
             for machine in self.machines:
                 if machine.wanted and not machine.alive():
                     status = machine.process.returncode
-                    if machine.excused and status > 0:
+                    if machine.is_full() and status > 0:
                         self.notes.append(f"{machine.name} ended with {status}, its disk was full")
                     else:
                         self.problems.append(f"{machine.name} ended by itself with {status}\n"
@@ -348,7 +362,6 @@ class World:
                     proxy.slow(node, direction)
         for node in self.nodes:
             node.empty()
-            node.excused = False
         for machine in self.machines:
             machine.set_clock(0)
             if machine.paused:
