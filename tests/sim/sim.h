@@ -114,7 +114,7 @@ struct sim_cell {
 
 #define SIM_CELLS_MAX 64u
 #define SIM_UNSYNCED_MAX 64u
-#define SIM_LOADS_MAX 64u
+#define SIM_LOADS_MAX 1024u /* a healed partition lets hundreds of queries in at once */
 
 struct sim_disk {
     struct quo_store store;
@@ -217,7 +217,7 @@ struct sim_request {
     uint64_t wall_ms;           /* the node's clock when it came; the latest of duplicates */
 };
 
-#define SIM_REQUESTS_MAX 512u
+#define SIM_REQUESTS_MAX 2048u
 
 /* ---- clients ---- */
 
