@@ -179,8 +179,9 @@ class Cluster:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="quorate-"))
         self.cluster_id = random_id()
         self.replicas = replicas or min(3, nodes)
-        self.namespaces = namespaces or [{"id": 1, "name": "default", "kind": "lww"},
-                                         {"id": 2, "name": "social", "kind": "lww"}]
+        self.namespaces = namespaces or [
+            {"id": number, "name": name, "kind": "lww", "timeout_ms": int(1000 * PATIENCE)}
+            for number, name in enumerate(("default", "social"), 1)]
         self.clients, self.nodes, self.proxies = [], [], []
         try:
             for number in range(1, nodes + 1):
