@@ -38,15 +38,6 @@ def command(*arguments, text=None):
     return run.stdout
 
 
-def enter_network(name):
-    """Moves this thread, and what it starts from now on, into a network namespace."""
-    handle = os.open(f"/run/netns/{name}", os.O_RDONLY)
-    try:
-        _call("setns", handle, CLONE_NEWNET)
-    finally:
-        os.close(handle)
-
-
 def _become_root():
     """Without privileges: root in a user namespace, enough for networks, not for loop devices."""
     user, group = os.getuid(), os.getgid()
@@ -59,7 +50,7 @@ def _become_root():
 
 def _settle_inside():
     die_with_parent()
-    _call("unshare", CLONE_NEWNS)
+    _call("unshare", CLONE_NEWNS | CLONE_NEWNET)
     command("mount", "--make-rprivate", "/")
     command("mount", "-t", "proc", "proc", "/proc")
     os.makedirs("/run/netns", exist_ok=True)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from sandbox import Unavailable, command, die_with_parent, enter_network
+from sandbox import Unavailable, command, die_with_parent
 
 NODE_PORT, HTTP_PORT, RELAY_PORT = 7001, 7000, 9000
 DRIVER = "10.77.0.1"
@@ -264,10 +264,7 @@ class World:
         self.machines = self.nodes + self.proxies
 
     def build(self):
-        """Everything but the processes. The caller is moved into the namespace of the bridge."""
-        hub = f"quo{self.tag}-hub"
-        command("ip", "netns", "add", hub)
-        enter_network(hub)
+        """Everything but the processes. The bridge is in the sandbox's own network."""
         command("ip", "link", "set", "lo", "up")
         command("ip", "link", "add", "bridge", "type", "bridge")
         command("ip", "address", "add", f"{DRIVER}/24", "dev", "bridge")
@@ -275,6 +272,7 @@ class World:
         for machine in self.machines:
             machine.make_network()
             machine.set_clock(0)
+        self.apply_cuts()  # none yet; but a machine without nft shows itself now
         self.images = self.folder / "images"
         self.images.mkdir()
         command("mount", "-t", "tmpfs", "tmpfs", self.images)
