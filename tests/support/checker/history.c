@@ -146,13 +146,16 @@ static enum quo_status read_version(struct reader *r, yajl_val line, struct quo_
 
 static enum quo_status read_op(struct reader *r, yajl_val line, struct quo_history_op *op)
 {
-    uint64_t process = 0;
+    uint64_t process = 0, session = 0;
     enum quo_status status = read_number(r, line, "id", &op->id);
     if (status == QUO_OK)
         status = read_number(r, line, "process", &process);
+    if (status == QUO_OK && field(line, "session") != NULL)
+        status = read_number(r, line, "session", &session);
     if (status != QUO_OK)
         return status;
     op->process = (uint32_t)process;
+    op->session = (uint32_t)session;
     status = read_names(r, line, op);
     if (status == QUO_OK)
         status = read_value(r, line, op);
@@ -300,8 +303,10 @@ void quo_history_write(FILE *out, const struct quo_history *names, const struct 
     char key[64], value[64], version[QUO_VERSION_TEXT + 1];
     format_key(names, op->key, key, sizeof key);
     format_value(names, op->value, value, sizeof value);
-    fprintf(out, "{\"id\":%" PRIu64 ",\"process\":%" PRIu32 ",\"key\":\"%s\",\"op\":\"%s\"", op->id,
-            op->process, key, type_names[op->type]);
+    fprintf(out, "{\"id\":%" PRIu64 ",\"process\":%" PRIu32, op->id, op->process);
+    if (op->session != 0)
+        fprintf(out, ",\"session\":%" PRIu32, op->session);
+    fprintf(out, ",\"key\":\"%s\",\"op\":\"%s\"", key, type_names[op->type]);
     fprintf(out, ",\"level\":\"%s\"", quo_level_name(op->level));
     if (op->value != 0)
         fprintf(out, ",\"value\":\"%s\"", value);

@@ -25,6 +25,7 @@ enum quo_history_outcome {
 struct quo_history_op {
     uint64_t id;
     uint32_t process;
+    uint32_t session; /* what it belongs to; 0: none */
     uint32_t key;
     enum quo_history_type type;
     enum quo_level level;

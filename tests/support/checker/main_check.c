@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "linear.h"
+#include "session.h"
 #include "versions.h"
 
 #define EXIT_VIOLATION 1
@@ -80,6 +81,17 @@ static int worse(int a, int b)
     return weight[a] >= weight[b] ? a : b;
 }
 
+static int judge_sessions(const struct quo_history *h)
+{
+    struct quo_session_finding finding = quo_session_check(h->ops, h->count);
+    if (finding.what == NULL)
+        return 0;
+    printf("session %u: %s\n", finding.first->session, finding.what);
+    quo_history_print(stdout, h, finding.first, 1);
+    quo_history_print(stdout, h, finding.second, 1);
+    return EXIT_VIOLATION;
+}
+
 static int judge_file(struct quo_linear *linear, const char *path)
 {
     struct quo_history h;
@@ -90,7 +102,7 @@ static int judge_file(struct quo_linear *linear, const char *path)
     }
     struct quo_history_op *ops = calloc(h.count + 1, sizeof *ops);
     QUO_REQUIRE(ops != NULL);
-    int result = 0;
+    int result = judge_sessions(&h);
     for (uint32_t key = 0; key < h.key_count; key++)
         result = worse(result, judge_key(linear, &h, key, ops));
     static const char *const words[] = {"ok", "VIOLATION", "undecided"};
@@ -108,8 +120,10 @@ int main(int argc, char **argv)
         .options = known,
         .parser = parse,
         .args_doc = "FILE...",
-        .doc = "Judges histories: linearizability of strong operations and order of versions.\v"
-               "Exit status: 0 all hold, 1 a violation, 2 undecided, 3 unreadable."};
+        .doc =
+            "Judges histories: linearizability of strong operations, order of versions and session "
+            "guarantees.\v"
+            "Exit status: 0 all hold, 1 a violation, 2 undecided, 3 unreadable."};
     struct options options = {.memory_max = (size_t)1024 << 20};
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     struct quo_linear *linear = quo_linear_new(options.memory_max);
