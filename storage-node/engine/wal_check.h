@@ -5,6 +5,10 @@
  * it, so synced writes could vanish silently. Here an incomplete record is accepted only where an
  * interrupted write leaves one: at the very end of the logs, with nothing after it.
  *
+ * What no log can show: the loss of its newest batches as a whole, of the newest log, of all logs,
+ * or of the oldest one while the MANIFEST does not know it yet (from its end to the first table
+ * written after).
+ *
  * Source: RocksDB 7.8.3, db/log_format.h and db/log_reader.cc (32 KiB blocks; records of crc32c,
  * length, type; a batch begins with its sequence number and count).
  *

@@ -461,27 +461,57 @@ static void refuses_an_older_log_cut_within_a_batch(void **state)
     expect_refused(w, "the log before it was cut");
 }
 
-static void refuses_an_older_log_cut_between_batches(void **state)
+static void empty_log(struct log *log)
 {
-    struct world *w = *state;
+    write_log(log, 0);
+}
+
+static void remove_log(struct log *log)
+{
+    free(log->bytes);
+    assert_int_equal(unlink(log->path), 0);
+}
+
+static bool is_refused(struct world *w, void (*lose)(struct log *log), const char *words)
+{
     struct log log;
+    struct quo_store *store = NULL;
+    char why[512] = "";
 
     make_killed_store(w, OLDER_LOGS);
     assert_true(read_log(w, 0, &log) >= 2);
-    write_log(&log, 0);
-    expect_refused(w, "Size mismatch: WAL");
+    lose(&log);
+    if (open_rocksdb(&w->pump, w->scratch.store, SMALL_BUFFER, &store, why, sizeof(why)) ==
+        QUO_OK) {
+        store->ops->close(store);
+        return false;
+    }
+    assert_non_null(strstr(why, words));
+    return true;
+}
+
+/* The MANIFEST knows a closed log once a table is written after it. The kill may come before that,
+ * and then nothing shows that the oldest log is lost (see wal_check.h): another attempt. */
+static void expect_loss_refused(struct world *w, void (*lose)(struct log *log), const char *words)
+{
+    bool refused = is_refused(w, lose, words);
+
+    for (int attempt = 1; !refused && attempt < 10; attempt++) {
+        scratch_remove(&w->scratch);
+        scratch_make(&w->scratch);
+        refused = is_refused(w, lose, words);
+    }
+    assert_true(refused);
+}
+
+static void refuses_an_older_log_cut_between_batches(void **state)
+{
+    expect_loss_refused(*state, empty_log, "Size mismatch: WAL");
 }
 
 static void refuses_a_missing_older_log(void **state)
 {
-    struct world *w = *state;
-    struct log log;
-
-    make_killed_store(w, OLDER_LOGS);
-    assert_true(read_log(w, 0, &log) >= 2);
-    free(log.bytes);
-    assert_int_equal(unlink(log.path), 0);
-    expect_refused(w, "Missing WAL");
+    expect_loss_refused(*state, remove_log, "Missing WAL");
 }
 
 static void refuses_a_changed_byte_in_an_older_log(void **state)
