@@ -113,14 +113,6 @@ static uint8_t *put_bytes(uint8_t *out, struct quo_slice bytes)
     return size;                                                                                   \
     }
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
-#undef QUO_U8
-#undef QUO_U16
-#undef QUO_U32
-#undef QUO_U64
-#undef QUO_VERSION
-#undef QUO_BYTES
-#undef QUO_MESSAGE_END
 
 #define QUO_MESSAGE(NAME, name, type)                                                              \
     void quo_msg_##name##_encode(const struct quo_msg_##name *m, uint8_t *out)                     \
@@ -137,14 +129,6 @@ static uint8_t *put_bytes(uint8_t *out, struct quo_slice bytes)
     (void)out;                                                                                     \
     }
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
-#undef QUO_U8
-#undef QUO_U16
-#undef QUO_U32
-#undef QUO_U64
-#undef QUO_VERSION
-#undef QUO_BYTES
-#undef QUO_MESSAGE_END
 
 #define QUO_MESSAGE(NAME, name, type)                                                              \
     enum quo_status quo_msg_##name##_decode(struct quo_slice body, struct quo_msg_##name *ret)     \
@@ -164,14 +148,6 @@ static uint8_t *put_bytes(uint8_t *out, struct quo_slice bytes)
     return QUO_OK;                                                                                 \
     }
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
-#undef QUO_U8
-#undef QUO_U16
-#undef QUO_U32
-#undef QUO_U64
-#undef QUO_VERSION
-#undef QUO_BYTES
-#undef QUO_MESSAGE_END
 
 /* The largest message of each kind fits in a frame. */
 _Static_assert(QUO_RECORD_MAX + QUO_KEY_MAX + QUO_ENTRY_SIZE_MAX + 64 <= QUO_FRAME_BODY_MAX,

@@ -30,22 +30,7 @@ enum quo_reply_flag {
 
 enum quo_message_type {
 #define QUO_MESSAGE(NAME, name, type) QUO_MESSAGE_##NAME = (type),
-#define QUO_U8(field)
-#define QUO_U16(field)
-#define QUO_U32(field)
-#define QUO_U64(field)
-#define QUO_VERSION(field)
-#define QUO_BYTES(field, max)
-#define QUO_MESSAGE_END
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
-#undef QUO_U8
-#undef QUO_U16
-#undef QUO_U32
-#undef QUO_U64
-#undef QUO_VERSION
-#undef QUO_BYTES
-#undef QUO_MESSAGE_END
 };
 
 #define QUO_MESSAGE(NAME, name, type) struct quo_msg_##name {
@@ -59,14 +44,6 @@ enum quo_message_type {
     }                                                                                              \
     ;
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
-#undef QUO_U8
-#undef QUO_U16
-#undef QUO_U32
-#undef QUO_U64
-#undef QUO_VERSION
-#undef QUO_BYTES
-#undef QUO_MESSAGE_END
 
 /* For each message:
  *   size_t quo_msg_NAME_size(m)         bytes of its body. Requires slices within their maxima.
@@ -77,22 +54,7 @@ enum quo_message_type {
     size_t quo_msg_##name##_size(const struct quo_msg_##name *m);                                  \
     void quo_msg_##name##_encode(const struct quo_msg_##name *m, uint8_t *out);                    \
     enum quo_status quo_msg_##name##_decode(struct quo_slice body, struct quo_msg_##name *ret);
-#define QUO_U8(field)
-#define QUO_U16(field)
-#define QUO_U32(field)
-#define QUO_U64(field)
-#define QUO_VERSION(field)
-#define QUO_BYTES(field, max)
-#define QUO_MESSAGE_END
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
-#undef QUO_U8
-#undef QUO_U16
-#undef QUO_U32
-#undef QUO_U64
-#undef QUO_VERSION
-#undef QUO_BYTES
-#undef QUO_MESSAGE_END
 
 struct quo_frame {
     uint8_t type;

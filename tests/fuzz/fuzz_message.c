@@ -19,15 +19,7 @@
         QUO_INVARIANT(memcmp(again, body.data, body.len) == 0);                                    \
         free(again);                                                                               \
     }
-#define QUO_U8(field)
-#define QUO_U16(field)
-#define QUO_U32(field)
-#define QUO_U64(field)
-#define QUO_VERSION(field)
-#define QUO_BYTES(field, max)
-#define QUO_MESSAGE_END
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

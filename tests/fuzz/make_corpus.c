@@ -111,15 +111,7 @@ static void make_messages(const char *root)
         bytes[0] = 0;                                                                              \
         write_seed(root, "frame/" #name, bytes, 1 + QUO_FRAME_HEADER + size);                      \
     }
-#define QUO_U8(field)
-#define QUO_U16(field)
-#define QUO_U32(field)
-#define QUO_U64(field)
-#define QUO_VERSION(field)
-#define QUO_BYTES(field, max)
-#define QUO_MESSAGE_END
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
 }
 
 int main(int argc, char **argv)

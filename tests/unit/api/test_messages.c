@@ -55,14 +55,6 @@ static uint8_t *exact_copy(const uint8_t *bytes, size_t len)
     return m;                                                                                      \
     }
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
-#undef QUO_U8
-#undef QUO_U16
-#undef QUO_U32
-#undef QUO_U64
-#undef QUO_VERSION
-#undef QUO_BYTES
-#undef QUO_MESSAGE_END
 
 #define QUO_MESSAGE(NAME, name, type)                                                              \
     static void equal_##name(const struct quo_msg_##name *a, const struct quo_msg_##name *b)       \
@@ -75,14 +67,6 @@ static uint8_t *exact_copy(const uint8_t *bytes, size_t len)
 #define QUO_BYTES(field, max) assert_true(quo_slice_equal(a->field, b->field));
 #define QUO_MESSAGE_END }
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
-#undef QUO_U8
-#undef QUO_U16
-#undef QUO_U32
-#undef QUO_U64
-#undef QUO_VERSION
-#undef QUO_BYTES
-#undef QUO_MESSAGE_END
 
 #define QUO_MESSAGE(NAME, name, type)                                                              \
     static void corrupt_##name(uint8_t *bytes, size_t size)                                        \
@@ -128,15 +112,7 @@ static uint8_t *exact_copy(const uint8_t *bytes, size_t len)
             free(bytes);                                                                           \
         }                                                                                          \
     }
-#define QUO_U8(field)
-#define QUO_U16(field)
-#define QUO_U32(field)
-#define QUO_U64(field)
-#define QUO_VERSION(field)
-#define QUO_BYTES(field, max)
-#define QUO_MESSAGE_END
 #include "quorate/messages.def"
-#undef QUO_MESSAGE
 
 /* The wire, byte by byte, for one message that has every kind of field. */
 static void reply_bytes_are_the_golden_ones(void **state)
