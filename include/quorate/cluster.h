@@ -43,6 +43,8 @@ struct quo_namespace {
     enum quo_level write_level;
     uint32_t timeout_ms; /* likewise */
     uint32_t value_max;  /* bytes */
+    uint32_t retention_s; /* kinds cas and mixed: how long an Idempotency-Key is remembered */
+    bool require_idempotency_key; /* likewise: writes without one are refused */
 };
 
 /* Checks the quorum arithmetic and every limit. Returns QUO_OK or QUO_INVALID; then *ret_why
@@ -86,6 +88,14 @@ struct quo_node_info {
     uint32_t weight; /* 1 to QUO_WEIGHT_MAX; share of the partitions */
 };
 
+/* A proxy that others may hand a key's writes to. Proxies that are not in the map work as well;
+ * nobody hands them anything. */
+struct quo_proxy_info {
+    char name[QUO_NAME_MAX + 1];
+    char host[QUO_HOST_MAX + 1]; /* where its peers reach it */
+    uint16_t port;
+};
+
 struct quo_map {
     uint64_t cluster;         /* random, drawn once at init, never 0 */
     uint32_t epoch;           /* from 1 */
@@ -93,6 +103,8 @@ struct quo_map {
     uint32_t partition_count; /* a power of two */
     uint32_t node_count;
     struct quo_node_info nodes[QUO_NODES_MAX];
+    uint32_t proxy_count;
+    struct quo_proxy_info proxies[QUO_PROXIES_MAX];
     uint32_t namespace_count;
     struct quo_namespace namespaces[QUO_NAMESPACES_MAX];
     struct quo_entry entries[QUO_PARTITIONS_MAX]; /* [partition_count], filled by quo_map_place */

@@ -10,8 +10,10 @@
 #define QUO_VALUE_MAX (16u * 1024 * 1024)    /* bytes of a value: the most a namespace may allow */
 #define QUO_VALUE_MAX_DEFAULT (1024u * 1024) /* bytes of a value unless the namespace says more */
 #define QUO_CONTENT_TYPE_MAX 255u            /* bytes of a stored Content-Type */
-#define QUO_RING_MAX 16u                     /* recent operation ids kept in one record */
-#define QUO_RECORD_OVERHEAD_MAX 1024u        /* bytes of a record that are not its value */
+#define QUO_RING_MAX 256u                    /* recent operations kept in one record */
+#define QUO_RING_UNKEYED_MAX 16u             /* of them, such as came without Idempotency-Key */
+#define QUO_RING_BYTES_MAX (QUO_RING_MAX * 50u)
+#define QUO_RECORD_OVERHEAD_MAX 16384u       /* bytes of a record that are not its value */
 #define QUO_RECORD_MAX (QUO_VALUE_MAX + QUO_RECORD_OVERHEAD_MAX)
 
 /* Cluster */
@@ -24,6 +26,11 @@
 #define QUO_PARTITIONS_MAX 65536u /* a partition is a be16 in a storage key */
 #define QUO_WEIGHT_MAX 1000000u
 #define QUO_MAP_FILE_MAX (4u * 1024 * 1024)
+
+#define QUO_PROXIES_MAX 64u       /* proxies in a map */
+#define QUO_RETENTION_DEFAULT_S 600u /* seconds for which an Idempotency-Key is remembered */
+#define QUO_RETENTION_MIN_S 1u
+#define QUO_RETENTION_MAX_S 604800u
 
 /* Programs */
 #define QUO_CONFIG_FILE_MAX (1024u * 1024) /* bytes of a configuration file */
@@ -52,6 +59,16 @@
 #define QUO_TIMEOUT_MIN_MS 1u
 #define QUO_TIMEOUT_MAX_MS 60000u
 #define QUO_ATTEMPTS_MAX 64u /* restarts of one operation's protocol before it gives up */
+#define QUO_CONDITIONS_MAX 16u   /* entity tags in one If-Match of a write */
+#define QUO_KEY_QUEUE_MAX 1024u  /* consensus writes of one key that wait for their turn on one loop */
+#define QUO_WARM_MAX 4096u       /* keys of which one loop holds the next promise */
+#define QUO_WARM_BYTES_MAX (32u * 1024 * 1024) /* of their records */
+#define QUO_WARM_RECORD_MAX 16384u /* bytes of a record worth keeping for that */
+#define QUO_WARM_IDLE_MS 5000u     /* how long an unused promise is kept */
+#define QUO_FORWARD_AFTER 3u       /* preemptions before a write goes to the key's own proxy */
+#define QUO_FORWARD_HOPS_MAX 2u    /* to another proxy, there to the key's own loop */
+#define QUO_JSON_DEPTH_MAX 100u    /* nested objects and arrays of a merge patch or its target */
+#define QUO_IDEMPOTENCY_KEY_MAX 255u
 
 /* HTTP */
 #define QUO_HTTP_HEADERS_MAX (32u * 1024)   /* bytes of all header names and values of a request */
@@ -67,7 +84,7 @@
 /* A value this small rides in every replica's reply; for a larger one a single replica is asked. */
 #define QUO_INLINE_VALUE_MAX 4096u
 
-_Static_assert(QUO_RING_MAX * 36 + 64 + QUO_CONTENT_TYPE_MAX <= QUO_RECORD_OVERHEAD_MAX,
+_Static_assert(QUO_RING_BYTES_MAX + 128 + QUO_CONTENT_TYPE_MAX <= QUO_RECORD_OVERHEAD_MAX,
                "a full ring and the longest content type fit in the overhead");
 _Static_assert(QUO_FRAME_MAX < QUO_OUTBOX_MAX, "the largest frame can be queued");
 _Static_assert(QUO_FRAME_MAX < QUO_BATCH_BYTES_MAX, "the largest write fits in one group commit");

@@ -26,6 +26,16 @@ enum quo_store_flag {
 enum quo_reply_flag {
     QUO_REPLY_DURABLE = 1u << 0, /* what `version` names is on this replica's disk */
     QUO_REPLY_VALUE = 1u << 1,   /* `record` holds the record */
+    QUO_REPLY_NEXT = 1u << 2,    /* ACC: `next` is promised here */
+};
+
+enum quo_forward_flag {
+    QUO_FORWARD_SENT = 1u << 0,       /* an ACC of the operation may have left already */
+    QUO_FORWARD_HAS_MIN = 1u << 1,
+    QUO_FORWARD_HAS_MAX = 1u << 2,
+    QUO_FORWARD_REPLAYED = 1u << 3,   /* of FORWARDED: an earlier attempt was found */
+    QUO_FORWARD_HAS_COUNTER = 1u << 4,
+    QUO_FORWARD_STABLE = 1u << 5,     /* the receipt's flags */
 };
 
 enum quo_message_type {

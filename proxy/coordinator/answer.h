@@ -21,10 +21,29 @@ enum quo_effectuality {
 enum quo_verdict {
     QUO_VERDICT_FOUND = 1,   /* GET: the record is there */
     QUO_VERDICT_ABSENT,      /* GET: no record, or deleted, at the level asked */
-    QUO_VERDICT_WRITTEN,     /* PUT, DELETE */
+    QUO_VERDICT_WRITTEN,     /* a write took effect */
     QUO_VERDICT_UNAVAILABLE, /* too few replicas can be reached; nothing was attempted (503) */
     QUO_VERDICT_TIMEOUT,     /* the deadline passed, or it is certain to be missed (504) */
     QUO_VERDICT_REFUSED,     /* replicas refused: `refusal` says why */
+    QUO_VERDICT_DECLINED,    /* a consensus write that its own condition forbids; certainly not
+                                applied by this attempt. The change's result says why */
+};
+
+/* What applying a change to the record found came to (proxy/change/). */
+enum quo_decision {
+    /* The new record differs: it must be accepted before the result is true. A failure of an
+     * operation with an Idempotency-Key is such a record too: it fences earlier attempts, which may
+     * have been accepted where no promise has shown them. */
+    QUO_DECISION_WRITE = 1,
+    /* Nothing changes: the result is true of the record found, once that is on a write quorum. The
+     * record made is an identity: the one found, under the new ballot. */
+    QUO_DECISION_KEEP,
+    /* As KEEP, and an earlier attempt decided the result: that the record found is on a write
+     * quorum suffices, whatever this attempt has sent [T1]. */
+    QUO_DECISION_FOUND,
+    /* Whether an earlier attempt took effect cannot be told any more, and nothing else may be
+     * answered. The record made is an identity. */
+    QUO_DECISION_UNPROVABLE,
 };
 
 /* The facts behind the answer; the receipt is made of them and claims nothing else. */

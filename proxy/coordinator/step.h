@@ -17,7 +17,10 @@ enum quo_event_type {
     QUO_EVENT_FAILED, /* no reply of `member` will come in `round`; the request may have arrived */
     QUO_EVENT_TIMER,  /* a deadline may have passed */
     QUO_EVENT_HEDGE,  /* the budget allows the hedge that was asked for */
-    QUO_EVENT_TAGGED, /* here is the version that was asked for: `tag` */
+    QUO_EVENT_TAGGED, /* here is the version that was asked for: `tag`, and `next` above it */
+    QUO_EVENT_APPLIED,   /* the change was applied to the record kept: `decision` */
+    QUO_EVENT_FORWARDED, /* another proposer ended the operation: `outcome`; NULL: it cannot be
+                            reached, and did nothing unless `sent` */
 };
 
 struct quo_event {
@@ -29,7 +32,10 @@ struct quo_event {
     const struct quo_msg_reply *reply;
     /* With a reply of WRONG_EPOCH: the plan under the newer entry; NULL if that cannot be used. */
     const struct quo_plan *newer;
-    struct quo_version tag;
+    struct quo_version tag, next;
+    enum quo_decision decision;
+    bool sent;
+    const struct quo_outcome *outcome;
 };
 
 /* The members that an event is about; none for what concerns the whole operation. */
@@ -53,7 +59,15 @@ enum quo_effect_type {
     QUO_EFFECT_HEDGE,     /* take a hedge from the budget */
     QUO_EFFECT_CORRECT_CLOCK, /* replicas whose clocks read `clock_ms` refused `version` as too far
                                  ahead */
-    QUO_EFFECT_TAG,           /* make a version above `version` */
+    QUO_EFFECT_TAG,           /* make a version above `version`, and another above that */
+    QUO_EFFECT_PREP,          /* PREP of ballot `version` to `member`, with `value_max` */
+    QUO_EFFECT_ACC,           /* ACC of the record that was made (or, of a read, kept) to `member`;
+                                 `version` is `next` of the message */
+    QUO_EFFECT_APPLY, /* apply the change to the record kept (`nothing`: to no record), for ballot
+                         `version`; `first` and `sent` as in quo_change_context, `floor` too */
+    QUO_EFFECT_REMEMBER, /* the promise for `version` is ours: the next write of this key may start
+                            at its ACC, from the record just accepted */
+    QUO_EFFECT_FORWARD,  /* hand the operation to the proposer its key belongs to */
     QUO_EFFECT_ANSWER,        /* the outcome is known; comes exactly once */
 };
 
@@ -65,6 +79,8 @@ struct quo_effect {
     uint32_t value_max;
     uint64_t clock_ms;
     struct quo_version version;
+    struct quo_version first, floor; /* APPLY */
+    bool sent, nothing;              /* likewise */
 };
 
 /* In one step a member gets at most a request of the round that ends and one of the next. */

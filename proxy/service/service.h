@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "proxy/change/change.h"
 #include "proxy/coordinator/answer.h"
 #include "proxy/coordinator/consistency.h"
 #include "quorate/cluster.h"
@@ -18,6 +19,24 @@
 
 struct quo_service;
 
+/* The other proposers: a key's writes go through one of them if possible, since two that write the
+ * same key preempt each other. Seat i < loops is loop i of this proxy; seat loops + i is proxy i of
+ * the map. The transport tells with on_up and on_down which are there; a peer beyond them is one
+ * that only sends FORWARD here and is answered. The service sets the transport's events. */
+struct quo_seats {
+    struct quo_transport *transport; /* NULL: this loop is alone */
+    uint32_t loops;                  /* of this proxy; the owner of a partition is
+                                        quo_service_owner */
+    uint32_t loop;                   /* which of them this is */
+    uint32_t proxy;                  /* which of the map's this is; UINT32_MAX: none of them */
+};
+
+/* The loop, of `loops`, that runs the consensus writes of a partition. */
+static inline uint32_t quo_service_owner(uint16_t partition, uint32_t loops)
+{
+    return partition % loops;
+}
+
 struct quo_service_options {
     struct quo_env *env;
     struct quo_transport *transport; /* the service sets its events */
@@ -25,26 +44,58 @@ struct quo_service_options {
     uint32_t ops_max;                /* operations in flight; 0: QUO_OPS_MAX */
     uint32_t hedge_percent;          /* extra reads allowed, per hundred reads; 0: no hedging */
     uint64_t hedge_min_us;           /* never hedge sooner; 0: 1000 */
+    struct quo_seats seats;
 };
 
-enum quo_request_type { QUO_REQUEST_GET = 1, QUO_REQUEST_PUT = 2, QUO_REQUEST_DELETE = 3 };
+enum quo_request_type {
+    QUO_REQUEST_GET = 1,
+    QUO_REQUEST_PUT,
+    QUO_REQUEST_DELETE,
+    QUO_REQUEST_PATCH,
+    QUO_REQUEST_ADD,     /* to a counter */
+    QUO_REQUEST_RESOLVE, /* decides whether an operation took effect, and fences it if not */
+    QUO_REQUEST_SETTLE,  /* of a move: makes the key's state hold under the newest epoch */
+};
 
 struct quo_request {
     enum quo_request_type type;
     const struct quo_namespace *ns; /* of the service's map */
     struct quo_slice key;           /* 1 to QUO_KEY_MAX bytes; copied */
-    struct quo_slice content_type;  /* PUT; copied */
-    struct quo_slice value;         /* PUT; copied */
     struct quo_consistency consistency;
+    /* Of a write; see struct quo_change. Slices are copied. A PATCH passes quo_json_check. */
+    enum quo_condition_type condition;
+    uint8_t tag_count;
+    struct quo_version tags[QUO_CONDITIONS_MAX];
+    bool has_opid; /* of a keyed write and of RESOLVE; else the service makes one */
+    struct quo_opid opid;
+    uint64_t since; /* RESOLVE: hlc of the operation's submission */
+    uint64_t digest;
+    struct quo_slice content_type; /* PUT */
+    struct quo_slice value;        /* PUT, PATCH */
+    int64_t by, min, max;          /* ADD */
+    bool has_min, has_max;
 };
+
+/* Whether the request goes through consensus: always in kind cas; in mixed if it is strong, has a
+ * condition or an operation id, or is no plain PUT or DELETE. A strong write of a mixed key is not
+ * blind, since a blind write forgets the key's operations, and with them what makes keyed writes
+ * happen once. GET: never. */
+bool quo_request_is_consensus(const struct quo_request *request);
 
 struct quo_response {
     enum quo_verdict verdict;
     enum quo_effectuality outcome;
     enum quo_status refusal; /* with REFUSED, and with TIMEOUT if refusals made it certain; else
                                 QUO_OK */
-    struct quo_receipt receipt;
-    struct quo_record record; /* with FOUND; borrowed until the callback returns */
+    struct quo_receipt receipt; /* its version is the record's `changed`: the ETag */
+    /* With FOUND; with ABSENT and version not none: the tombstone; with WRITTEN and DECLINED of a
+     * consensus write: the key's record after it (version none: there is none). Borrowed until the
+     * callback returns. */
+    struct quo_record record;
+    bool is_consensus;               /* opid, since and change say something */
+    struct quo_opid opid;            /* the operation's name */
+    uint64_t since;                  /* and when it was submitted, for its link */
+    struct quo_change_result change; /* with WRITTEN and DECLINED */
     uint64_t elapsed_us;
 };
 
@@ -84,9 +135,12 @@ uint32_t quo_service_in_flight(const struct quo_service *service);
 /* Written by the service's thread, read by any (relaxed). */
 struct quo_service_stats {
     struct quo_histogram latency[2][5]; /* [write][level] of answered requests */
-    _Atomic uint64_t verdicts[2][5][7]; /* [write][level][verdict] */
+    _Atomic uint64_t verdicts[2][5][8]; /* [write][level][verdict] */
     _Atomic uint64_t unknown_outcomes, hedges, write_backs, restarts, wrong_epochs, skews,
         late_replies, overloads, abandoned;
+    _Atomic uint64_t prepares, accepts; /* phases of consensus writes that were started */
+    _Atomic uint64_t warm_starts, warm_hits, preemptions, forwards, forwarded_in, replays, declined,
+        queued;
 };
 const struct quo_service_stats *quo_service_stats(const struct quo_service *service);
 

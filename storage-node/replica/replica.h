@@ -47,6 +47,8 @@ bool quo_replica_may_follow(const struct quo_entry *entry, const struct quo_entr
 enum quo_replica_op {
     QUO_OP_QUERY = 1u << 0,
     QUO_OP_STORE = 1u << 1,
+    QUO_OP_PREP = 1u << 2,
+    QUO_OP_ACC = 1u << 3,
 };
 /* `carried` is the kind the request names, `ns` our own namespace with the request's id, NULL when
  * we know none. Returns QUO_OK or QUO_BAD_KIND: the namespace is unknown, the requester believes it
@@ -63,15 +65,35 @@ enum quo_status quo_replica_skew(struct quo_version version, uint64_t now_ms);
 
 /* What a replica holds for one key. */
 struct quo_replica_view {
-    struct quo_version version;  /* of the record; none when absent */
-    struct quo_version promised; /* none unless a promise is kept for the key */
-    struct quo_version floor;    /* of the partition; none when no floor was set */
-    uint32_t record_size;        /* bytes of the record; 0 when absent */
+    struct quo_version version; /* of the record; none when absent */
+    bool blind;                 /* the record was made by a blind write */
+    /* Nothing below it is accepted. A record that a read-modify-write made is its own promise, so
+     * this is at least its version then; quo_replica_promised joins the two. */
+    struct quo_version promised;
+    bool promise_kept;        /* a promise is kept beside the record */
+    struct quo_version floor; /* of the partition; none when no floor was set */
+    uint32_t record_size;     /* bytes of the record; 0 when absent */
+};
+
+/* The promise in force, of what is kept beside the record (none: nothing) and the record. */
+struct quo_version quo_replica_promised(struct quo_version kept, struct quo_version version,
+                                        bool blind);
+
+/* What to do with the promise kept beside the record. It is needed while it is above a record that
+ * a read-modify-write made, and for as long as the record is blind: a blind write may be above a
+ * promise and does not release it, or a proposal from before the promise could still be taken for
+ * one that only the blind write superseded. */
+enum quo_promise_change {
+    QUO_PROMISE_LEAVE = 0,
+    QUO_PROMISE_PUT,   /* keep reply.promised */
+    QUO_PROMISE_CLEAR, /* the record says it all */
 };
 
 struct quo_replica_verdict {
     enum quo_status status;
-    bool write;                    /* put the request's record in place of the one held */
+    bool write; /* put the request's record in place of the one held */
+    enum quo_promise_change promise;
+    bool next;                     /* ACC: the ballot `next` was promised by this very message */
     bool value;                    /* the answer includes the record held */
     struct quo_replica_view reply; /* what is held once the verdict was carried out */
 };
@@ -90,6 +112,7 @@ bool quo_replica_is_blind(const struct quo_record *record);
 struct quo_replica_incoming {
     struct quo_version version; /* never none */
     uint32_t record_size;
+    bool promises; /* keys of this namespace can have a promise (quo_replica_kind_promises) */
     /* The record held is byte for byte the incoming one. Looked at only when the versions are
      * equal. */
     bool same_bytes;
@@ -100,5 +123,25 @@ struct quo_replica_incoming {
  * which no correct cluster can produce). */
 struct quo_replica_verdict quo_replica_store(const struct quo_replica_view *view,
                                              const struct quo_replica_incoming *incoming);
+
+/* PREP (prep.c): promises a ballot, in the order of PROTOCOLS B3. Status: QUO_OK (promised; the
+ * answer shows what is held); QUO_NACK (the ballot is not above all that was promised, accepted or
+ * floored here: the answer shows how high that is). A ballot that was promised already is refused
+ * as well: a promise is given once. Requires a ballot that is not none. `value_max` as in the
+ * message. */
+struct quo_replica_verdict quo_replica_prep(const struct quo_replica_view *view,
+                                            struct quo_version ballot, uint32_t value_max);
+
+/* Whether an ACC may bring this record: made by a read-modify-write. */
+bool quo_replica_is_proposal(const struct quo_record *record);
+
+/* ACC (acc.c): accepts a proposal or a relayed one, in the order of PROTOCOLS B3. `next` is none or
+ * a ballot above the record's version. Status: QUO_OK (written, or held already); QUO_NACK (the
+ * floor or a promise forbids it); QUO_SUPERSEDED (a newer blind write is held); QUO_CORRUPT (the
+ * version is held with other bytes). An accepted record raises the promise to its version, or to
+ * `next`, which counts only when this very message stored the record [T11]. */
+struct quo_replica_verdict quo_replica_acc(const struct quo_replica_view *view,
+                                           const struct quo_replica_incoming *incoming,
+                                           struct quo_version next);
 
 #endif
