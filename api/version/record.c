@@ -1,53 +1,64 @@
 #include "quorate/record.h"
 
-/* Offsets of the fixed part; the ring follows it. */
+#include "quorate/ring.h"
+
+/* Offsets. The lineage stands there unless the record is BLIND; else its content type does. */
 enum {
     AT_FORMAT = 0,
     AT_FLAGS = 1,
     AT_VERSION = 2,
-    AT_HIST_FROM = AT_VERSION + (int)QUO_VERSION_SIZE,
-    AT_MVER = AT_HIST_FROM + (int)QUO_VERSION_SIZE,
-    AT_RING_COUNT = AT_MVER + 8,
-    AT_RING = AT_RING_COUNT + 1,
+    AT_LINEAGE = AT_VERSION + (int)QUO_VERSION_SIZE,
 };
 
-#define RING_ENTRY_SIZE (16u + QUO_VERSION_SIZE + 4u)
-#define PEEK_SIZE ((size_t)AT_HIST_FROM)
+/* In the lineage. */
+enum {
+    IN_CHANGED = 0,
+    IN_HIST_FROM = IN_CHANGED + (int)QUO_VERSION_SIZE,
+    IN_KEYED_FROM = IN_HIST_FROM + (int)QUO_VERSION_SIZE,
+    IN_RING_COUNT = IN_KEYED_FROM + (int)QUO_VERSION_SIZE,
+    IN_RING = IN_RING_COUNT + 2,
+};
 
-_Static_assert(AT_RING + QUO_RING_MAX * RING_ENTRY_SIZE + 1 + QUO_CONTENT_TYPE_MAX <=
+_Static_assert(AT_LINEAGE + IN_RING + QUO_RING_BYTES_MAX + 1 + QUO_CONTENT_TYPE_MAX <=
                    QUO_RECORD_OVERHEAD_MAX,
                "the largest record without its value is within the declared overhead");
-_Static_assert(QUO_CONTENT_TYPE_MAX <= UINT8_MAX && QUO_RING_MAX <= UINT8_MAX,
-               "both counts are one byte");
+_Static_assert(QUO_CONTENT_TYPE_MAX <= UINT8_MAX && QUO_RING_MAX <= UINT16_MAX,
+               "both counts fit their fields");
+
+static bool is_blind(uint8_t flags)
+{
+    return (flags & QUO_RECORD_BLIND) != 0;
+}
 
 size_t quo_record_size(const struct quo_record *record)
 {
-    QUO_REQUIRE(record->ring_count <= QUO_RING_MAX);
+    size_t size = AT_LINEAGE;
+    if (!is_blind(record->flags)) {
+        QUO_REQUIRE(record->ring.len <= QUO_RING_BYTES_MAX);
+        QUO_REQUIRE(record->ring.len % QUO_RING_ENTRY_SIZE == 0);
+        size += IN_RING + record->ring.len;
+    }
     QUO_REQUIRE(record->content_type.len <= QUO_CONTENT_TYPE_MAX);
     QUO_REQUIRE(record->value.len <= QUO_VALUE_MAX);
-    return AT_RING + record->ring_count * RING_ENTRY_SIZE + 1 + record->content_type.len +
-           record->value.len;
+    return size + 1 + record->content_type.len + record->value.len;
 }
 
-/* memcpy from NULL is undefined even for no bytes, and an empty slice may hold NULL. */
-static void copy_slice(uint8_t *out, struct quo_slice bytes)
+/* Returns where the next bytes go. */
+static uint8_t *put_slice(uint8_t *out, struct quo_slice bytes)
 {
+    /* memcpy from NULL is undefined even for no bytes, and an empty slice may hold NULL. */
     if (bytes.len > 0)
         memcpy(out, bytes.data, bytes.len);
+    return out + bytes.len;
 }
 
-static void encode_ring_entry(const struct quo_ring_entry *entry, uint8_t *out)
+static uint8_t *put_lineage(uint8_t *out, const struct quo_record *record)
 {
-    memcpy(out, entry->opid, 16);
-    quo_version_encode(entry->at, out + 16);
-    quo_put_u32(out + 16 + QUO_VERSION_SIZE, entry->result);
-}
-
-static void decode_ring_entry(const uint8_t *in, struct quo_ring_entry *ret)
-{
-    memcpy(ret->opid, in, 16);
-    ret->at = quo_version_decode(in + 16);
-    ret->result = quo_get_u32(in + 16 + QUO_VERSION_SIZE);
+    quo_version_encode(record->changed, out + IN_CHANGED);
+    quo_version_encode(record->hist_from, out + IN_HIST_FROM);
+    quo_version_encode(record->keyed_from, out + IN_KEYED_FROM);
+    quo_put_u16(out + IN_RING_COUNT, (uint16_t)quo_ring_count(record->ring));
+    return put_slice(out + IN_RING, record->ring);
 }
 
 void quo_record_encode(const struct quo_record *record, uint8_t *out)
@@ -55,27 +66,24 @@ void quo_record_encode(const struct quo_record *record, uint8_t *out)
     out[AT_FORMAT] = QUO_RECORD_FORMAT;
     out[AT_FLAGS] = record->flags;
     quo_version_encode(record->version, out + AT_VERSION);
-    quo_version_encode(record->hist_from, out + AT_HIST_FROM);
-    quo_put_u64(out + AT_MVER, record->mver);
-    out[AT_RING_COUNT] = record->ring_count;
-    out += AT_RING;
-    for (uint8_t i = 0; i < record->ring_count; i++, out += RING_ENTRY_SIZE)
-        encode_ring_entry(&record->ring[i], out);
+    out += AT_LINEAGE;
+    if (!is_blind(record->flags))
+        out = put_lineage(out, record);
     *out++ = (uint8_t)record->content_type.len;
-    copy_slice(out, record->content_type);
-    copy_slice(out + record->content_type.len, record->value);
+    out = put_slice(out, record->content_type);
+    put_slice(out, record->value);
 }
 
 void quo_record_set_version(uint8_t *encoded, struct quo_version version)
 {
+    QUO_REQUIRE(is_blind(encoded[AT_FLAGS]));
     quo_version_encode(version, encoded + AT_VERSION);
-    quo_version_encode(version, encoded + AT_HIST_FROM);
 }
 
 enum quo_status quo_record_peek(struct quo_slice bytes, struct quo_version *ret_version,
                                 uint8_t *ret_flags)
 {
-    if (bytes.len < PEEK_SIZE || bytes.data[AT_FORMAT] != QUO_RECORD_FORMAT)
+    if (bytes.len < AT_LINEAGE || bytes.data[AT_FORMAT] != QUO_RECORD_FORMAT)
         return QUO_MALFORMED;
     uint8_t flags = bytes.data[AT_FLAGS];
     if ((flags & ~QUO_RECORD_FLAGS_KNOWN) != 0)
@@ -88,33 +96,62 @@ enum quo_status quo_record_peek(struct quo_slice bytes, struct quo_version *ret_
     return QUO_OK;
 }
 
+/* What the rules for the next entry stand on: nothing in a lineage is above the record itself. */
+static bool lineage_holds(const struct quo_record *record)
+{
+    if (quo_ring_check(record->ring) != QUO_OK)
+        return false;
+    const size_t count = quo_ring_count(record->ring);
+    const struct quo_version newest =
+        count > 0 ? quo_ring_at(record->ring, count - 1).at : QUO_VERSION_NONE;
+    return quo_version_compare(newest, record->version) <= 0 &&
+           quo_version_compare(record->changed, record->version) <= 0 &&
+           quo_version_compare(record->hist_from, record->version) <= 0 &&
+           quo_version_compare(record->keyed_from, record->hist_from) <= 0;
+}
+
+/* Reads the lineage of a record whose version and flags are known. *ret_size: its bytes. */
+static enum quo_status read_lineage(struct quo_slice bytes, struct quo_record *record,
+                                    size_t *ret_size)
+{
+    if (is_blind(record->flags)) {
+        record->changed = record->hist_from = record->keyed_from = record->version;
+        record->ring = quo_slice(NULL, 0);
+        *ret_size = 0;
+        return QUO_OK;
+    }
+    if (bytes.len < IN_RING)
+        return QUO_MALFORMED;
+    const size_t count = quo_get_u16(bytes.data + IN_RING_COUNT);
+    const size_t ring_size = count * QUO_RING_ENTRY_SIZE;
+    if (bytes.len - IN_RING < ring_size)
+        return QUO_MALFORMED;
+    record->changed = quo_version_decode(bytes.data + IN_CHANGED);
+    record->hist_from = quo_version_decode(bytes.data + IN_HIST_FROM);
+    record->keyed_from = quo_version_decode(bytes.data + IN_KEYED_FROM);
+    record->ring = quo_slice(bytes.data + IN_RING, ring_size);
+    *ret_size = IN_RING + ring_size;
+    return lineage_holds(record) ? QUO_OK : QUO_MALFORMED;
+}
+
 enum quo_status quo_record_decode(struct quo_slice bytes, struct quo_record *ret)
 {
-    struct quo_version version;
-    uint8_t flags;
+    struct quo_record record;
+    size_t lineage_size;
 
-    if (quo_record_peek(bytes, &version, &flags) != QUO_OK)
+    if (quo_record_peek(bytes, &record.version, &record.flags) != QUO_OK)
         return QUO_MALFORMED;
-    if (bytes.len < AT_RING || bytes.data[AT_RING_COUNT] > QUO_RING_MAX)
+    struct quo_slice rest = quo_slice(bytes.data + AT_LINEAGE, bytes.len - AT_LINEAGE);
+    if (read_lineage(rest, &record, &lineage_size) != QUO_OK || rest.len < lineage_size + 1)
         return QUO_MALFORMED;
-    const uint8_t ring_count = bytes.data[AT_RING_COUNT];
-    const size_t at_type = AT_RING + ring_count * RING_ENTRY_SIZE;
-    if (bytes.len < at_type + 1)
+    const size_t type_size = rest.data[lineage_size];
+    const size_t at_value = lineage_size + 1 + type_size;
+    if (rest.len < at_value || rest.len - at_value > QUO_VALUE_MAX)
         return QUO_MALFORMED;
-    const size_t at_value = at_type + 1 + bytes.data[at_type];
-    if (bytes.len < at_value || bytes.len - at_value > QUO_VALUE_MAX)
+    if ((record.flags & QUO_RECORD_TOMBSTONE) != 0 && rest.len > at_value)
         return QUO_MALFORMED;
-    if ((flags & QUO_RECORD_TOMBSTONE) != 0 && bytes.len > at_value)
-        return QUO_MALFORMED;
-
-    ret->flags = flags;
-    ret->version = version;
-    ret->hist_from = quo_version_decode(bytes.data + AT_HIST_FROM);
-    ret->mver = quo_get_u64(bytes.data + AT_MVER);
-    ret->ring_count = ring_count;
-    for (uint8_t i = 0; i < ring_count; i++)
-        decode_ring_entry(bytes.data + AT_RING + i * RING_ENTRY_SIZE, &ret->ring[i]);
-    ret->content_type = quo_slice(bytes.data + at_type + 1, bytes.data[at_type]);
-    ret->value = quo_slice(bytes.data + at_value, bytes.len - at_value);
+    record.content_type = quo_slice(rest.data + lineage_size + 1, type_size);
+    record.value = quo_slice(rest.data + at_value, rest.len - at_value);
+    *ret = record;
     return QUO_OK;
 }

@@ -60,7 +60,8 @@ void quo_record_set_version(uint8_t *encoded, struct quo_version version);
 /* Reads a whole record; *ret borrows from `bytes`.
  * Returns QUO_OK, or QUO_MALFORMED with *ret untouched (unknown format or flag, count over the
  * limit, a ring that quo_ring_check refuses, bytes missing, version none, a tombstone with a value,
- * changed above version, keyed_from above hist_from). */
+ * changed, hist_from or an entry of the ring above version, keyed_from above hist_from). Of a BLIND
+ * record changed, hist_from and keyed_from are its version, and the ring is empty. */
 enum quo_status quo_record_decode(struct quo_slice bytes, struct quo_record *ret);
 
 /* Reads only version and flags: what a replica's rules need. Same errors for what it looks at. */

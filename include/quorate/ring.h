@@ -84,11 +84,13 @@ struct quo_ring_past {
  *   keyed entries older than twice the retention, by the new entry's version;
  *   unkeyed ones older than QUO_TIMEOUT_MAX_MS + 2 * QUO_SKEW_MAX_MS, and the oldest of more than
  *   QUO_RING_UNKEYED_MAX;
- *   when there is no room, the oldest keyed one if it is older than retention + 2 * QUO_SKEW_MAX_MS.
+ *   of more than QUO_RING_KEYED_MAX keyed ones the oldest, if it is older than retention +
+ *   2 * QUO_SKEW_MAX_MS (so that there is always room for the unkeyed).
  * hist_from and keyed_from rise to what was left out. Clocks that replicas accept differ by
  * QUO_SKEW_MAX_MS at most.
- * Requires entry.at above all of the past; `out` with room for QUO_RING_BYTES_MAX, not overlapping
- * the past. Returns QUO_OK with *ret borrowing from `out`, or QUO_BUSY: the ring is full. */
+ * Requires entry.at above all of the past, and a code that is stored; `out` with room for
+ * QUO_RING_BYTES_MAX, not overlapping the past. Returns QUO_OK with *ret borrowing from `out`, or
+ * QUO_BUSY with *ret untouched: the ring is full. */
 enum quo_status quo_ring_append(const struct quo_ring_past *past,
                                 const struct quo_ring_entry *entry, uint32_t retention_s,
                                 uint8_t *out, struct quo_ring_past *ret);

@@ -1,0 +1,200 @@
+#include "quorate/ring.h"
+
+#include "quorate/testpoints.h"
+
+/* Inlined so that this object needs no symbol of a library. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/* Offsets in an entry. */
+enum {
+    AT_OPID = 0,
+    AT_VERSION = 16,
+    AT_FLAGS = AT_VERSION + (int)QUO_VERSION_SIZE,
+    AT_CODE,
+    AT_DIGEST,
+    AT_RESULT = AT_DIGEST + 8,
+};
+_Static_assert(AT_RESULT + 8 == QUO_RING_ENTRY_SIZE, "an entry is packed");
+
+/* Past this age no attempt of an operation without a key is under way any more: a deadline lies at
+ * most QUO_TIMEOUT_MAX_MS ahead, told by one clock, and the age is told by two others. */
+#define UNKEYED_AGE_MAX_MS (QUO_TIMEOUT_MAX_MS + 2 * QUO_SKEW_MAX_MS)
+
+#define KEYED_BIT 0x80u
+
+bool quo_opid_equal(const struct quo_opid *a, const struct quo_opid *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+struct quo_opid quo_opid_of_key(struct quo_slice idempotency_key)
+{
+    /* The hash of no bytes has no use for a pointer, and an empty slice may hold NULL. */
+    const void *data = idempotency_key.len > 0 ? (const void *)idempotency_key.data : "";
+    XXH128_hash_t hash = XXH3_128bits(data, idempotency_key.len);
+    struct quo_opid opid;
+    quo_put_u64(opid.bytes, hash.high64);
+    quo_put_u64(opid.bytes + 8, hash.low64);
+    opid.bytes[0] |= KEYED_BIT;
+    return opid;
+}
+
+struct quo_opid quo_opid_make(uint64_t hlc, uint64_t random)
+{
+    struct quo_opid opid;
+    quo_put_u64(opid.bytes, hlc);
+    quo_put_u64(opid.bytes + 8, random);
+    /* A clock may have been drawn up there by what others showed. */
+    opid.bytes[0] &= (uint8_t)~KEYED_BIT;
+    return opid;
+}
+
+static void encode_entry(const struct quo_ring_entry *entry, uint8_t *out)
+{
+    memcpy(out + AT_OPID, entry->opid.bytes, sizeof entry->opid.bytes);
+    quo_version_encode(entry->at, out + AT_VERSION);
+    out[AT_FLAGS] = 0;
+    out[AT_CODE] = (uint8_t)entry->code;
+    quo_put_u64(out + AT_DIGEST, entry->digest);
+    quo_put_u64(out + AT_RESULT, (uint64_t)entry->result);
+}
+
+static const uint8_t *entry_bytes(struct quo_slice ring, size_t i)
+{
+    return ring.data + i * QUO_RING_ENTRY_SIZE;
+}
+
+enum quo_status quo_ring_check(struct quo_slice ring)
+{
+    if (ring.len > QUO_RING_BYTES_MAX || ring.len % QUO_RING_ENTRY_SIZE != 0)
+        return QUO_MALFORMED;
+
+    struct quo_version last = QUO_VERSION_NONE;
+    const size_t count = quo_ring_count(ring);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *entry = entry_bytes(ring, i);
+        if (entry[AT_FLAGS] != 0 || entry[AT_CODE] >= QUO_CHANGE_STORED_COUNT)
+            return QUO_MALFORMED;
+        struct quo_version at = quo_version_decode(entry + AT_VERSION);
+        if (quo_version_compare(at, last) <= 0)
+            return QUO_MALFORMED;
+        last = at;
+    }
+    return QUO_OK;
+}
+
+size_t quo_ring_count(struct quo_slice ring)
+{
+    return ring.len / QUO_RING_ENTRY_SIZE;
+}
+
+struct quo_ring_entry quo_ring_at(struct quo_slice ring, size_t i)
+{
+    QUO_REQUIRE(i < quo_ring_count(ring));
+    const uint8_t *in = entry_bytes(ring, i);
+    struct quo_ring_entry entry = {
+        .at = quo_version_decode(in + AT_VERSION),
+        .code = in[AT_CODE],
+        .digest = quo_get_u64(in + AT_DIGEST),
+        .result = (int64_t)quo_get_u64(in + AT_RESULT),
+    };
+    memcpy(entry.opid.bytes, in + AT_OPID, sizeof entry.opid.bytes);
+    return entry;
+}
+
+bool quo_ring_find(struct quo_slice ring, const struct quo_opid *opid, struct quo_ring_entry *ret)
+{
+    const size_t count = quo_ring_count(ring);
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(entry_bytes(ring, i) + AT_OPID, opid->bytes, sizeof opid->bytes) != 0)
+            continue;
+        *ret = quo_ring_at(ring, i);
+        return true;
+    }
+    return false;
+}
+
+bool quo_ring_complete_keyed(struct quo_version keyed_from, uint64_t since_ms, uint32_t retention_s)
+{
+    /* The sum cannot wrap: 48 bits and 42. */
+    return quo_version_is_none(keyed_from) ||
+           quo_version_ms(keyed_from) + (uint64_t)retention_s * 1000 < since_ms;
+}
+
+/* What an append decides by, and how far it has come. */
+struct append {
+    uint64_t now_ms; /* the new entry's version's */
+    uint64_t retention_ms;
+    size_t keyed; /* entries of each kind not left out yet, the new one included */
+    size_t unkeyed;
+};
+
+/* Entries are judged oldest first, so "more than there may be" meets the oldest. */
+static bool leave_out(const struct append *a, bool keyed, uint64_t at_ms)
+{
+    const uint64_t age_ms = a->now_ms - at_ms;
+    if (!keyed)
+        return age_ms > UNKEYED_AGE_MAX_MS || a->unkeyed > QUO_RING_UNKEYED_MAX;
+    return age_ms > 2 * a->retention_ms ||
+           (a->keyed > QUO_RING_KEYED_MAX && age_ms > a->retention_ms + 2 * QUO_SKEW_MAX_MS);
+}
+
+static struct append start_append(const struct quo_ring_past *past,
+                                  const struct quo_ring_entry *entry, uint32_t retention_s)
+{
+    struct append a = {
+        .now_ms = quo_version_ms(entry->at),
+        .retention_ms = (uint64_t)retention_s * 1000,
+    };
+    const size_t count = quo_ring_count(past->ring);
+    for (size_t i = 0; i < count; i++) {
+        if ((entry_bytes(past->ring, i)[AT_OPID] & KEYED_BIT) != 0)
+            a.keyed++;
+        else
+            a.unkeyed++;
+    }
+    if (quo_opid_is_keyed(&entry->opid))
+        a.keyed++;
+    else
+        a.unkeyed++;
+    return a;
+}
+
+enum quo_status quo_ring_append(const struct quo_ring_past *past,
+                                const struct quo_ring_entry *entry, uint32_t retention_s,
+                                uint8_t *out, struct quo_ring_past *ret)
+{
+    QUO_REQUIRE(quo_version_compare(entry->at, past->hist_from) > 0);
+    QUO_REQUIRE(entry->code < QUO_CHANGE_STORED_COUNT);
+    struct append a = start_append(past, entry, retention_s);
+    struct quo_ring_past made = {.hist_from = past->hist_from, .keyed_from = past->keyed_from};
+    uint8_t *end = out;
+
+    const size_t count = quo_ring_count(past->ring);
+    for (size_t i = 0; i < count; i++) {
+        const struct quo_ring_entry old = quo_ring_at(past->ring, i);
+        const bool keyed = quo_opid_is_keyed(&old.opid);
+        QUO_REQUIRE(quo_version_compare(entry->at, old.at) > 0);
+        if (!leave_out(&a, keyed, quo_version_ms(old.at))) {
+            memcpy(end, entry_bytes(past->ring, i), QUO_RING_ENTRY_SIZE);
+            end += QUO_RING_ENTRY_SIZE;
+            continue;
+        }
+        QUO_PROBE(RING_EVICTED);
+        made.hist_from = quo_version_max(made.hist_from, old.at);
+        if (keyed) {
+            made.keyed_from = quo_version_max(made.keyed_from, old.at);
+            a.keyed--;
+        } else {
+            a.unkeyed--;
+        }
+    }
+    if (a.keyed > QUO_RING_KEYED_MAX)
+        return QUO_BUSY;
+    encode_entry(entry, end);
+    end += QUO_RING_ENTRY_SIZE;
+    made.ring = quo_slice(out, (size_t)(end - out));
+    *ret = made;
+    return QUO_OK;
+}
