@@ -22,13 +22,15 @@ static const char *check_counts(const struct quo_map *map)
         return "there must be at most 256 nodes";
     if (map->node_count < map->replicas)
         return "there must be at least as many nodes as replicas";
+    if (map->proxy_count > QUO_PROXIES_MAX)
+        return "there must be at most 64 proxies";
     if (map->namespace_count > QUO_NAMESPACES_MAX)
         return "there must be at most 256 namespaces";
     return NULL;
 }
 
 _Static_assert(QUO_REPLICAS_MAX == 7 && QUO_PARTITIONS_MAX == 65536 && QUO_NODES_MAX == 256 &&
-                   QUO_NAMESPACES_MAX == 256 && QUO_WEIGHT_MAX == 1000000,
+                   QUO_PROXIES_MAX == 64 && QUO_NAMESPACES_MAX == 256 && QUO_WEIGHT_MAX == 1000000,
                "the sentences of this file name these limits");
 
 static const char *check_node(const struct quo_map *map, uint32_t at)
@@ -53,6 +55,38 @@ static const char *check_node(const struct quo_map *map, uint32_t at)
             return "name is that of an earlier node";
         if (other->port == node->port && strcmp(other->host, node->host) == 0)
             return "host and port are those of an earlier node";
+    }
+    return NULL;
+}
+
+static bool is_node_address(const struct quo_map *map, const struct quo_proxy_info *proxy)
+{
+    for (uint32_t i = 0; i < map->node_count; i++) {
+        const struct quo_node_info *node = &map->nodes[i];
+        if (node->port == proxy->port && strcmp(node->host, proxy->host) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *check_proxy(const struct quo_map *map, uint32_t at)
+{
+    const struct quo_proxy_info *proxy = &map->proxies[at];
+
+    if (!quo_name_valid(proxy->name))
+        return "name must be a lower-case letter, then at most 62 of a-z, 0-9, _ and -";
+    if (!quo_host_valid(proxy->host))
+        return "host must be a host name or an address";
+    if (proxy->port == 0)
+        return "port must not be 0";
+    if (is_node_address(map, proxy))
+        return "host and port are those of a node";
+    for (uint32_t i = 0; i < at; i++) {
+        const struct quo_proxy_info *other = &map->proxies[i];
+        if (strcmp(other->name, proxy->name) == 0)
+            return "name is that of an earlier proxy";
+        if (other->port == proxy->port && strcmp(other->host, proxy->host) == 0)
+            return "host and port are those of an earlier proxy";
     }
     return NULL;
 }
@@ -100,6 +134,11 @@ enum quo_status quo_map_check(const struct quo_map *map, char *why, size_t why_s
         trouble = check_node(map, i);
         if (trouble != NULL)
             return refuse("nodes", i, trouble, why, why_size);
+    }
+    for (uint32_t i = 0; i < map->proxy_count; i++) {
+        trouble = check_proxy(map, i);
+        if (trouble != NULL)
+            return refuse("proxies", i, trouble, why, why_size);
     }
     for (uint32_t i = 0; i < map->namespace_count; i++) {
         trouble = check_namespace(map, i);

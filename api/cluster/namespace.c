@@ -48,8 +48,21 @@ static const char *check_defaults(const struct quo_namespace *ns)
     return NULL;
 }
 
+/* Only the lineage of a consensus write remembers which operations it holds. */
+static const char *check_idempotency(const struct quo_namespace *ns)
+{
+    if (ns->kind != QUO_KIND_CAS && ns->kind != QUO_KIND_MIXED)
+        return ns->require_idempotency_key
+                   ? "require_idempotency_key must be false unless kind is cas or mixed"
+                   : NULL;
+    if (ns->retention_s < QUO_RETENTION_MIN_S || ns->retention_s > QUO_RETENTION_MAX_S)
+        return "idempotency_retention must be from 1 to 604800";
+    return NULL;
+}
+
 _Static_assert(QUO_REPLICAS_MAX == 7 && QUO_NAME_MAX == 63 && QUO_TIMEOUT_MIN_MS == 1 &&
-                   QUO_TIMEOUT_MAX_MS == 60000 && QUO_VALUE_MAX == 16777216,
+                   QUO_TIMEOUT_MAX_MS == 60000 && QUO_VALUE_MAX == 16777216 &&
+                   QUO_RETENTION_MIN_S == 1 && QUO_RETENTION_MAX_S == 604800,
                "the sentences above name these limits");
 
 enum quo_status quo_namespace_check(const struct quo_namespace *ns, const char **ret_why)
@@ -59,6 +72,8 @@ enum quo_status quo_namespace_check(const struct quo_namespace *ns, const char *
         why = check_quorums(ns);
     if (why == NULL)
         why = check_defaults(ns);
+    if (why == NULL)
+        why = check_idempotency(ns);
     if (why == NULL)
         return QUO_OK;
     *ret_why = why;

@@ -10,9 +10,9 @@
 #include "api/runtime/read_file.h"
 
 /* Where in the document the parser stands. */
-enum place { OUTSIDE, ROOT, NODES, NODE, NAMESPACES, NAMESPACE };
+enum place { OUTSIDE, ROOT, NODES, NODE, PROXIES, PROXY, NAMESPACES, NAMESPACE };
 
-enum field_type { NUMBER, ID, TEXT, KIND, LEVEL, LIST };
+enum field_type { NUMBER, ID, TEXT, SWITCH, KIND, LEVEL, LIST };
 
 /* A member of one of the objects and the field it fills. */
 struct field {
@@ -31,6 +31,7 @@ static const struct field root_fields[] = {
     {"replicas", NUMBER, false, AT(quo_map, replicas), 1, QUO_REPLICAS_MAX},
     {"partitions", NUMBER, true, AT(quo_map, partition_count), 1, QUO_PARTITIONS_MAX},
     {"nodes", LIST, false, NODES, 0, 0, 0},
+    {"proxies", LIST, true, PROXIES, 0, 0, 0},
     {"namespaces", LIST, false, NAMESPACES, 0, 0, 0},
 };
 
@@ -40,6 +41,12 @@ static const struct field node_fields[] = {
     {"host", TEXT, false, AT(quo_node_info, host), 0, 0},
     {"port", NUMBER, false, AT(quo_node_info, port), 1, UINT16_MAX},
     {"weight", NUMBER, true, AT(quo_node_info, weight), 1, QUO_WEIGHT_MAX},
+};
+
+static const struct field proxy_fields[] = {
+    {"name", TEXT, false, AT(quo_proxy_info, name), 0, 0},
+    {"host", TEXT, false, AT(quo_proxy_info, host), 0, 0},
+    {"port", NUMBER, false, AT(quo_proxy_info, port), 1, UINT16_MAX},
 };
 
 static const struct field namespace_fields[] = {
@@ -54,6 +61,9 @@ static const struct field namespace_fields[] = {
     {"timeout_ms", NUMBER, true, AT(quo_namespace, timeout_ms), QUO_TIMEOUT_MIN_MS,
      QUO_TIMEOUT_MAX_MS},
     {"value_max", NUMBER, true, AT(quo_namespace, value_max), 1, QUO_VALUE_MAX},
+    {"idempotency_retention", NUMBER, true, AT(quo_namespace, retention_s), QUO_RETENTION_MIN_S,
+     QUO_RETENTION_MAX_S},
+    {"require_idempotency_key", SWITCH, true, AT(quo_namespace, require_idempotency_key), 0, 0},
 };
 
 #define WEIGHT_DEFAULT 100u
@@ -63,7 +73,7 @@ struct parser {
     enum place place;
     const struct field *field; /* the member whose value comes next */
     uint32_t root_seen;        /* a bit per row of the table: members that came */
-    uint32_t seen;             /* likewise of the node or namespace being read */
+    uint32_t seen;             /* likewise of the element of a list being read */
     char trouble[256];         /* what went wrong; empty while nothing did */
 };
 
@@ -79,10 +89,13 @@ static struct table table_of(enum place place)
         return (struct table){root_fields, QUO_COUNT(root_fields)};
     case NODE:
         return (struct table){node_fields, QUO_COUNT(node_fields)};
+    case PROXY:
+        return (struct table){proxy_fields, QUO_COUNT(proxy_fields)};
     case NAMESPACE:
         return (struct table){namespace_fields, QUO_COUNT(namespace_fields)};
     case OUTSIDE:
     case NODES:
+    case PROXIES:
     case NAMESPACES:
         break;
     }
@@ -112,6 +125,10 @@ static size_t write_path(const struct parser *p, char *out, size_t size)
     case NODE:
         len = snprintf(out, size, "nodes[%" PRIu32 "]%s%s: ", p->map->node_count, dot, member);
         break;
+    case PROXIES:
+    case PROXY:
+        len = snprintf(out, size, "proxies[%" PRIu32 "]%s%s: ", p->map->proxy_count, dot, member);
+        break;
     case NAMESPACES:
     case NAMESPACE:
         len = snprintf(out, size, "namespaces[%" PRIu32 "]%s%s: ", p->map->namespace_count, dot,
@@ -139,9 +156,7 @@ static int refuse(struct parser *p, const char *format, ...)
 /* Refuses a value that is not what its member takes. */
 static int refuse_value(struct parser *p)
 {
-    if (p->place == OUTSIDE)
-        return refuse(p, "must be an object");
-    if (p->place == NODES || p->place == NAMESPACES)
+    if (p->place == OUTSIDE || p->place == NODES || p->place == PROXIES || p->place == NAMESPACES)
         return refuse(p, "must be an object");
     QUO_INVARIANT(p->field != NULL);
     switch (p->field->type) {
@@ -152,6 +167,8 @@ static int refuse_value(struct parser *p)
         return refuse(p, "must be 1 to 16 hexadecimal digits in quotes, not all 0");
     case TEXT:
         return refuse(p, "must be text of 1 to %zu bytes", p->field->size - 1);
+    case SWITCH:
+        return refuse(p, "must be true or false");
     case KIND:
         return refuse(p, "must be \"lww\", \"cas\", \"mixed\" or \"crdt\"");
     case LEVEL:
@@ -168,6 +185,8 @@ static void *target(struct parser *p)
     uint8_t *base = (uint8_t *)p->map;
     if (p->place == NODE)
         base = (uint8_t *)&p->map->nodes[p->map->node_count];
+    else if (p->place == PROXY)
+        base = (uint8_t *)&p->map->proxies[p->map->proxy_count];
     else if (p->place == NAMESPACE)
         base = (uint8_t *)&p->map->namespaces[p->map->namespace_count];
     return base + p->field->offset;
@@ -270,6 +289,7 @@ static int on_string(void *context, const unsigned char *bytes, size_t len)
         memcpy(target(p), &level, sizeof level);
         return 1;
     case NUMBER:
+    case SWITCH:
     case LIST:
         break;
     }
@@ -283,8 +303,13 @@ static int on_null(void *context)
 
 static int on_boolean(void *context, int value)
 {
-    (void)value;
-    return refuse_value(context);
+    struct parser *p = context;
+    const bool on = value != 0;
+
+    if (p->field == NULL || p->field->type != SWITCH)
+        return refuse_value(p);
+    memcpy(target(p), &on, sizeof on);
+    return 1;
 }
 
 static int on_start_map(void *context)
@@ -300,6 +325,11 @@ static int on_start_map(void *context)
             return refuse(p, "there must be at most %u nodes", QUO_NODES_MAX);
         p->place = NODE;
         break;
+    case PROXIES:
+        if (p->map->proxy_count == QUO_PROXIES_MAX)
+            return refuse(p, "there must be at most %u proxies", QUO_PROXIES_MAX);
+        p->place = PROXY;
+        break;
     case NAMESPACES:
         if (p->map->namespace_count == QUO_NAMESPACES_MAX)
             return refuse(p, "there must be at most %u namespaces", QUO_NAMESPACES_MAX);
@@ -307,6 +337,7 @@ static int on_start_map(void *context)
         break;
     case ROOT:
     case NODE:
+    case PROXY:
     case NAMESPACE:
         return refuse_value(p);
     }
@@ -348,6 +379,9 @@ static int on_end_map(void *context)
     if (p->place == NODE) {
         p->map->node_count++;
         p->place = NODES;
+    } else if (p->place == PROXY) {
+        p->map->proxy_count++;
+        p->place = PROXIES;
     } else if (p->place == NAMESPACE) {
         p->map->namespace_count++;
         p->place = NAMESPACES;
@@ -442,6 +476,7 @@ static void fill_defaults(struct quo_map *map)
         ns->write_level = ns->write_level != 0 ? ns->write_level : QUO_LEVEL_STRONG;
         ns->timeout_ms = ns->timeout_ms != 0 ? ns->timeout_ms : QUO_TIMEOUT_DEFAULT_MS;
         ns->value_max = ns->value_max != 0 ? ns->value_max : QUO_VALUE_MAX_DEFAULT;
+        ns->retention_s = ns->retention_s != 0 ? ns->retention_s : QUO_RETENTION_DEFAULT_S;
     }
 }
 
@@ -450,7 +485,7 @@ enum quo_status quo_map_parse(struct quo_slice json, struct quo_map *map, char *
 {
     struct parser parser = {.map = map, .place = OUTSIDE};
 
-    QUO_REQUIRE(map->node_count == 0 && map->namespace_count == 0);
+    QUO_REQUIRE(map->node_count == 0 && map->proxy_count == 0 && map->namespace_count == 0);
     if (json.len > QUO_MAP_FILE_MAX) {
         snprintf(why, why_size, "larger than %u bytes", QUO_MAP_FILE_MAX);
         return QUO_TOO_LARGE;

@@ -41,8 +41,8 @@ struct quo_namespace {
     uint8_t ws;
     enum quo_level read_level; /* when a request names none */
     enum quo_level write_level;
-    uint32_t timeout_ms; /* likewise */
-    uint32_t value_max;  /* bytes */
+    uint32_t timeout_ms;  /* likewise */
+    uint32_t value_max;   /* bytes */
     uint32_t retention_s; /* kinds cas and mixed: how long an Idempotency-Key is remembered */
     bool require_idempotency_key; /* likewise: writes without one are refused */
 };

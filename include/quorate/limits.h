@@ -14,7 +14,7 @@
 #define QUO_RING_UNKEYED_MAX 16u             /* of them, such as came without Idempotency-Key */
 #define QUO_RING_KEYED_MAX (QUO_RING_MAX - QUO_RING_UNKEYED_MAX)
 #define QUO_RING_BYTES_MAX (QUO_RING_MAX * 50u)
-#define QUO_RECORD_OVERHEAD_MAX 16384u       /* bytes of a record that are not its value */
+#define QUO_RECORD_OVERHEAD_MAX 16384u /* bytes of a record that are not its value */
 #define QUO_RECORD_MAX (QUO_VALUE_MAX + QUO_RECORD_OVERHEAD_MAX)
 
 /* Cluster */
@@ -28,7 +28,7 @@
 #define QUO_WEIGHT_MAX 1000000u
 #define QUO_MAP_FILE_MAX (4u * 1024 * 1024)
 
-#define QUO_PROXIES_MAX 64u       /* proxies in a map */
+#define QUO_PROXIES_MAX 64u          /* proxies in a map */
 #define QUO_RETENTION_DEFAULT_S 600u /* seconds for which an Idempotency-Key is remembered */
 #define QUO_RETENTION_MIN_S 1u
 #define QUO_RETENTION_MAX_S 604800u
@@ -59,16 +59,16 @@
 #define QUO_TIMEOUT_DEFAULT_MS 1000u
 #define QUO_TIMEOUT_MIN_MS 1u
 #define QUO_TIMEOUT_MAX_MS 60000u
-#define QUO_ATTEMPTS_MAX 64u /* restarts of one operation's protocol before it gives up */
-#define QUO_CONDITIONS_MAX 16u   /* entity tags in one If-Match of a write */
-#define QUO_KEY_QUEUE_MAX 1024u  /* consensus writes of one key that wait for their turn on one loop */
-#define QUO_WARM_MAX 4096u       /* keys of which one loop holds the next promise */
+#define QUO_ATTEMPTS_MAX 64u    /* restarts of one operation's protocol before it gives up */
+#define QUO_CONDITIONS_MAX 16u  /* entity tags in one If-Match of a write */
+#define QUO_KEY_QUEUE_MAX 1024u /* writes of one key that wait for their turn on one loop */
+#define QUO_WARM_MAX 4096u      /* keys of which one loop holds the next promise */
 #define QUO_WARM_BYTES_MAX (32u * 1024 * 1024) /* of their records */
-#define QUO_WARM_RECORD_MAX 16384u /* bytes of a record worth keeping for that */
-#define QUO_WARM_IDLE_MS 5000u     /* how long an unused promise is kept */
-#define QUO_FORWARD_AFTER 3u       /* preemptions before a write goes to the key's own proxy */
-#define QUO_FORWARD_HOPS_MAX 2u    /* to another proxy, there to the key's own loop */
-#define QUO_JSON_DEPTH_MAX 100u    /* nested objects and arrays of a merge patch or its target */
+#define QUO_WARM_RECORD_MAX 16384u             /* bytes of a record worth keeping for that */
+#define QUO_WARM_IDLE_MS 5000u                 /* how long an unused promise is kept */
+#define QUO_FORWARD_AFTER 3u    /* preemptions before a write goes to the key's own proxy */
+#define QUO_FORWARD_HOPS_MAX 2u /* to another proxy, there to the key's own loop */
+#define QUO_JSON_DEPTH_MAX 100u /* nested objects and arrays of a merge patch or its target */
 #define QUO_IDEMPOTENCY_KEY_MAX 255u
 
 /* HTTP */

@@ -3,12 +3,15 @@
  *   {"cluster": "hex64", "epoch": 1, "replicas": 3, "partitions": 1024,
  *    "nodes": [{"name": "node-1", "replica": "hex64", "host": "127.0.0.1", "port": 7001,
  *               "weight": 100}],
+ *    "proxies": [{"name": "proxy-1", "host": "127.0.0.1", "port": 7101}],
  *    "namespaces": [{"id": 1, "name": "default", "kind": "lww", "n": 3, "rs": 2, "ws": 2,
  *                    "read": "strong", "write": "strong", "timeout_ms": 1000,
- *                    "value_max": 1048576}]}
+ *                    "value_max": 1048576, "idempotency_retention": 600,
+ *                    "require_idempotency_key": false}]}
  *
- * Optional: partitions (1024), weight (100), n (replicas), rs and ws (majorities of n), read and
- * write ("strong"), timeout_ms, value_max. Anything unknown is an error.
+ * Optional: partitions (1024), proxies (none), weight (100), n (replicas), rs and ws (majorities of
+ * n), read and write ("strong"), timeout_ms (1000), value_max (1048576), idempotency_retention
+ * (seconds; 600), require_idempotency_key (false). Anything unknown is an error.
  *
  * Threads: start-up only.
  */

@@ -30,12 +30,12 @@ enum quo_reply_flag {
 };
 
 enum quo_forward_flag {
-    QUO_FORWARD_SENT = 1u << 0,       /* an ACC of the operation may have left already */
+    QUO_FORWARD_SENT = 1u << 0, /* an ACC of the operation may have left already */
     QUO_FORWARD_HAS_MIN = 1u << 1,
     QUO_FORWARD_HAS_MAX = 1u << 2,
-    QUO_FORWARD_REPLAYED = 1u << 3,   /* of FORWARDED: an earlier attempt was found */
+    QUO_FORWARD_REPLAYED = 1u << 3, /* of FORWARDED: an earlier attempt was found */
     QUO_FORWARD_HAS_COUNTER = 1u << 4,
-    QUO_FORWARD_STABLE = 1u << 5,     /* the receipt's flags */
+    QUO_FORWARD_STABLE = 1u << 5, /* the receipt's flags */
 };
 
 enum quo_message_type {
