@@ -4,16 +4,18 @@
 
 /* A blind write replaces the record, and with it what consensus keeps there: the ring of recent
  * operations and the intent of a transaction that may be committed. So `cas` refuses it here, at
- * the replica, where no stale proxy or hint gets round it. */
+ * the replica, where no stale proxy or hint gets round it. Where nothing is decided by consensus a
+ * promise would only be in the way of blind writes. */
 static unsigned allowed(enum quo_kind kind)
 {
     switch (kind) {
     case QUO_KIND_LWW:
-    case QUO_KIND_MIXED:
     case QUO_KIND_CRDT:
         return QUO_OP_QUERY | QUO_OP_STORE;
     case QUO_KIND_CAS:
-        return QUO_OP_QUERY;
+        return QUO_OP_QUERY | QUO_OP_PREP | QUO_OP_ACC;
+    case QUO_KIND_MIXED:
+        return QUO_OP_QUERY | QUO_OP_STORE | QUO_OP_PREP | QUO_OP_ACC;
     }
     return 0;
 }

@@ -4,8 +4,7 @@
 
 bool quo_replica_is_blind(const struct quo_record *record)
 {
-    return (record->flags & QUO_RECORD_BLIND) != 0 && record->ring_count == 0 &&
-           quo_version_equal(record->hist_from, record->version);
+    return (record->flags & QUO_RECORD_BLIND) != 0;
 }
 
 /* The order of the tests is the rule:
@@ -30,6 +29,22 @@ static enum quo_status judge(const struct quo_replica_view *view,
     return QUO_OK;
 }
 
+/* A blind record does not say what was promised: where the record it replaces did, the promise has
+ * to be kept beside it from here on. A promise that is kept stays, also below the blind record. */
+static void keep_promise(const struct quo_replica_view *view, struct quo_replica_verdict *verdict)
+{
+    if (QUO_MUTANT(BLIND_CLEARS_PROMISE)) {
+        verdict->promise = view->promise_kept ? QUO_PROMISE_CLEAR : QUO_PROMISE_LEAVE;
+        verdict->reply.promised = QUO_VERSION_NONE;
+        verdict->reply.promise_kept = false;
+    } else if (!view->blind && !quo_version_is_none(view->version) &&
+               quo_version_equal(view->promised, view->version)) {
+        QUO_PROBE(PROMISE_MATERIALISED);
+        verdict->promise = QUO_PROMISE_PUT;
+        verdict->reply.promise_kept = true;
+    }
+}
+
 struct quo_replica_verdict quo_replica_store(const struct quo_replica_view *view,
                                              const struct quo_replica_incoming *incoming)
 {
@@ -38,7 +53,10 @@ struct quo_replica_verdict quo_replica_store(const struct quo_replica_view *view
     if (verdict.status == QUO_OK && !quo_version_equal(incoming->version, view->version)) {
         verdict.write = true;
         verdict.reply.version = incoming->version;
+        verdict.reply.blind = true;
         verdict.reply.record_size = incoming->record_size;
+        if (incoming->promises)
+            keep_promise(view, &verdict);
     }
     return verdict;
 }
