@@ -15,6 +15,7 @@ OWNERS = {
     "histogram.h": "quo_base",
     "version.h": "quo_version",
     "record.h": "quo_version",
+    "ring.h": "quo_version",
     "cluster.h": "quo_cluster",
     "rpc.h": "quo_rpc",
     "messages.def": "quo_rpc",
@@ -31,9 +32,13 @@ OWNERS = {
 }
 # Folders that hold decisions only: no port, no clock, no memory of their own.
 PURE = {"quo_base", "quo_version", "quo_cluster", "quo_rpc", "quo_coordinator", "quo_replica"}
+# Folders that decide as those do, but over documents: memory and the parser, still no port.
+THINKERS = {"quo_change"}
 DRIVERS = {"quo_service", "quo_server"}
 PURE_SYSTEM = {"inttypes.h", "limits.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h",
                "stdint.h", "stdio.h", "string.h", "xxhash.h"}
+# What else a thinker may include, by the start of the name.
+THINKER_SYSTEM = ("stdlib.h", "yajl/")
 # The one place that may write to stderr and abort.
 CHECK_SYSTEM = {"api/check.c": {"stdlib.h", "unistd.h"}}
 
@@ -61,7 +66,9 @@ def _judge(tree, layers, path, form, name):
 
 def _judge_system(layers, path, name):
     layer = layers.of_file(path)
-    if layer is None or layer.name not in PURE | DRIVERS:
+    if layer is None or layer.name not in PURE | THINKERS | DRIVERS:
+        return None
+    if layer.name in THINKERS and name.startswith(THINKER_SYSTEM):
         return None
     allowed = PURE_SYSTEM | CHECK_SYSTEM.get(path, set())
     if layer.name in DRIVERS:
@@ -79,7 +86,8 @@ def _judge_shared(layers, path, name):
     if layer is None:
         return None
     if owner == PORT:
-        return f'"{name}" is a port, {layer.folder} is pure' if layer.name in PURE else None
+        closed = layer.name in PURE | THINKERS
+        return f'"{name}" is a port, {layer.folder} is pure' if closed else None
     if owner in layers.closure(layer.name):
         return None
     return f'"{name}" is of {owner}, which {layer.name} does not build on'

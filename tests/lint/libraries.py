@@ -6,7 +6,8 @@ RULES = [
     (re.compile(r"h2o(/.*)?\.h$|^h2o/"), re.compile(r".*_h2o\.[ch]$"), "files named *_h2o.c"),
     (re.compile(r"^rocksdb/"), re.compile(r"^storage-node/engine/store_rocksdb\.c$"),
      "storage-node/engine/store_rocksdb.c"),
-    (re.compile(r"^yajl/"), re.compile(r"^(api/runtime|proxy/http)/"), "api/runtime, proxy/http"),
+    (re.compile(r"^yajl/"), re.compile(r"^(api/runtime|proxy/http|proxy/change)/"),
+     "api/runtime, proxy/http, proxy/change"),
     (re.compile(r"^libconfig\.h$"), re.compile(r"^api/runtime/"), "api/runtime"),
     (re.compile(r"^openssl/"), re.compile(r"^api/runtime/"), "api/runtime"),
 ]

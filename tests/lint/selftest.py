@@ -26,7 +26,9 @@ quo_pure_layer(quo_version api/version DEPENDS quo_base)
 quo_layer(quo_runtime api/runtime DEPENDS quo_version
     PkgConfig::H2O)
 quo_pure_layer(quo_coordinator proxy/coordinator DEPENDS quo_version)
-quo_pure_layer(quo_service proxy/service DEPENDS quo_coordinator)
+quo_pure_layer(quo_change proxy/change DEPENDS quo_coordinator PkgConfig::YAJL)
+quo_pure_layer(quo_service proxy/service DEPENDS quo_change)
+quo_layer(quo_seats proxy/seats DEPENDS quo_service quo_runtime)
 quo_layer(quo_http proxy/http DEPENDS quo_service quo_runtime)
 add_executable(quorate-proxy proxy/main.c)
 target_link_libraries(quorate-proxy PRIVATE quo_http)
@@ -49,6 +51,9 @@ CLEAN = {
     "proxy/coordinator/plan.c": "#include \"proxy/coordinator/plan.h\"\n\nint quo_plan(void);\n\n"
                                 "int quo_plan(void)\n{\n    return QUO_MUTANT(NO_TWICE) ? 1 : "
                                 "QUO_OK;\n}\n",
+    "proxy/change/patch.c": "#include \"proxy/coordinator/plan.h\"\n#include <stdlib.h>\n"
+                            "#include <yajl/yajl_parse.h>\n",
+    "proxy/seats/seats.c": "#include \"quorate/loop.h\"\n#include <sys/socket.h>\n",
     "proxy/service/service.c": "#include \"proxy/coordinator/plan.h\"\n#include \"quorate/env.h\"\n"
                                "#include <stdlib.h>\n",
     "proxy/http/server_h2o.c": "#include \"quorate/loop.h\"\n#include <h2o.h>\n",
@@ -119,6 +124,22 @@ class LayersTest(Planted):
     def test_io_in_driver(self):
         self.assert_found(layers, "proxy/service/send.c", "#include <sys/socket.h>\n", "socket")
 
+    def test_port_or_io_in_thinker(self):
+        self.assert_found(layers, "proxy/change/port.c", '#include "quorate/env.h"\n', "port")
+        self.assert_found(layers, "proxy/change/loop.c", '#include "quorate/loop.h"\n',
+                          "does not build on")
+        self.assert_found(layers, "proxy/change/file.c", "#include <unistd.h>\n", "unistd.h")
+
+    def test_adapter_beside_adapter(self):
+        self.plant("proxy/http/route.h", "")
+        self.assert_found(layers, "proxy/seats/route.c", '#include "proxy/http/route.h"\n',
+                          "does not build on")
+
+    def test_adapter_from_below(self):
+        self.plant("proxy/seats/seats.h", "")
+        self.assert_found(layers, "proxy/service/seat.c", '#include "proxy/seats/seats.h"\n',
+                          "does not build on")
+
     def test_folder_in_shared_header(self):
         self.assert_found(layers, "include/quorate/base.h",
                           '#include "proxy/coordinator/plan.h"\n', "below every folder")
@@ -148,7 +169,8 @@ class SymbolsTest(Planted):
         subprocess.run(["ar", "rcs", f"lib{layer}.a", f"{name}.c.o"], cwd=out, check=True)
 
     def build_all(self):
-        for layer in ("quo_base", "quo_version", "quo_coordinator", "quo_replica", "quo_service"):
+        for layer in ("quo_base", "quo_version", "quo_coordinator", "quo_replica", "quo_change",
+                      "quo_service"):
             self.build(layer, f"int {layer}_one(void) {{ return 1; }}", layer)
 
     def found(self, part):
@@ -177,6 +199,16 @@ class SymbolsTest(Planted):
         self.build("quo_service", "#include <unistd.h>\nlong quo_a(void) "
                                   "{ return write(1, 0, 0); }")
         self.assertTrue(self.found("write"))
+
+    def test_thinker_may_allocate_and_parse_but_not_write(self):
+        self.build_all()
+        self.build("quo_change", "#include <stdlib.h>\nvoid yajl_free(void *);\n"
+                                 "void quo_a(void) { yajl_free(malloc(1)); }")
+        self.assertEqual(self.findings(symbols, self.root / "build"), [])
+        self.build("quo_change", "#include <unistd.h>\nlong quo_a(void) { return write(1, 0, 0); }")
+        self.assertTrue(self.found("write"))
+        self.build("quo_coordinator", "void yajl_free(void *); void quo_a(void) { yajl_free(0); }")
+        self.assertTrue(self.found("libquo_coordinator.a:object.c.o: needs yajl_free"))
 
     def test_upward_call(self):
         self.build_all()

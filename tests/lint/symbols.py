@@ -8,7 +8,7 @@ import re
 import subprocess
 
 from cmake_layers import Layers
-from layers import DRIVERS, PURE
+from layers import DRIVERS, PURE, THINKERS
 from tree import CannotRun
 
 MEMORY = re.compile(r"^(mem(cpy|move|set|cmp|chr|mem)|bcmp|str(len|nlen|cmp|ncmp|chr|rchr|str)|"
@@ -18,6 +18,7 @@ TOOLCHAIN = re.compile(r"^(__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|
                        r"__sanitizer_.*|__dso_handle|__popcountdi2|__udivti3|__umodti3|__multi3|"
                        r"__muloti4|__divti3|llvm_.*|__start___.*|__stop___.*)$")
 ALLOCATION = re.compile(r"^(malloc|calloc|realloc|free|qsort|bsearch)$")
+PARSER = re.compile(r"^yajl_\w+$")
 # Reports a broken check and aborts.
 EXEMPT_OBJECTS = {"quo_base": re.compile(r"^check\.c")}
 
@@ -28,7 +29,7 @@ def check(tree):
     layers = Layers(tree)
     findings = []
     defined = {}
-    for name in sorted(PURE | DRIVERS):
+    for name in sorted(PURE | THINKERS | DRIVERS):
         archive = tree.build / f"lib{name}.a"
         if name not in layers.by_name:
             continue
@@ -61,7 +62,11 @@ def _allowed(layer, member, symbol, below):
         return True
     if symbol in below:
         return True
-    patterns = [MEMORY, FORMATTING, TOOLCHAIN] + ([ALLOCATION] if layer in DRIVERS else [])
+    patterns = [MEMORY, FORMATTING, TOOLCHAIN]
+    if layer in THINKERS | DRIVERS:
+        patterns.append(ALLOCATION)
+    if layer in THINKERS:
+        patterns.append(PARSER)
     return any(pattern.match(symbol) for pattern in patterns)
 
 
