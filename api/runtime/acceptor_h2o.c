@@ -292,15 +292,14 @@ static void init(struct quo_acceptor *acceptor, const struct quo_acceptor_option
 enum quo_status quo_acceptor_new(const struct quo_acceptor_options *options,
                                  struct quo_acceptor **ret)
 {
-    struct quo_acceptor *acceptor = calloc(1, sizeof *acceptor);
-    if (acceptor == NULL)
-        return QUO_NO_MEMORY;
-    int fd = bind_first(options->host, options->port);
-    if (fd < 0) {
-        int error = errno;
-        free(acceptor);
-        errno = error;
+    const int fd =
+        options->host != NULL ? bind_first(options->host, options->port) : options->listener;
+    if (fd < 0)
         return QUO_UNAVAILABLE;
+    struct quo_acceptor *acceptor = calloc(1, sizeof *acceptor);
+    if (acceptor == NULL) {
+        close(fd);
+        return QUO_NO_MEMORY;
     }
     init(acceptor, options);
     listen_on(acceptor, fd);

@@ -35,9 +35,19 @@
 /* The longest frame taken from a stranger. */
 #define QUO_LINK_GREETING_MAX 512u
 
-/* Message types: below the first the link's own, below the second requests, then replies. */
+/* Message types below the first are the link's own; below the second come requests, then replies,
+ * and among those one more request. */
 #define QUO_LINK_REQUEST_TYPE 16u
 #define QUO_LINK_REPLY_TYPE 32u
+static inline bool quo_link_is_request(uint8_t type)
+{
+    return type == QUO_MESSAGE_FORWARD ||
+           (type >= QUO_LINK_REQUEST_TYPE && type < QUO_LINK_REPLY_TYPE);
+}
+static inline bool quo_link_is_reply(uint8_t type)
+{
+    return type >= QUO_LINK_REPLY_TYPE && type != QUO_MESSAGE_FORWARD;
+}
 
 struct st_h2o_socket_t;
 struct quo_link;

@@ -202,7 +202,7 @@ static bool take(struct quo_link *link, const struct quo_frame *frame)
         return take_own(link, frame);
     if (link->state != QUO_LINK_UP)
         return refuse(link, QUO_MALFORMED, "no HELLO first");
-    if (!link->is_server && frame->type >= QUO_LINK_REPLY_TYPE && link->in_flight > 0)
+    if (!link->is_server && quo_link_is_reply(frame->type) && link->in_flight > 0)
         link->in_flight--;
     link->ops->on_frame(link, frame);
     return true;
@@ -392,7 +392,7 @@ enum quo_status quo_link_reserve(struct quo_link *link, size_t body_len, uint8_t
 
 void quo_link_seal(struct quo_link *link, uint8_t type, uint64_t id)
 {
-    if (!link->is_server && type >= QUO_LINK_REQUEST_TYPE && type < QUO_LINK_REPLY_TYPE)
+    if (!link->is_server && quo_link_is_request(type))
         link->in_flight++;
     seal(link, type, id);
 }

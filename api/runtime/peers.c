@@ -13,9 +13,18 @@
 /* How often a look-up under way is asked for. */
 #define LOOKUP_POLL_US 10000u
 
-struct node {
+/* Whom to connect to. Borrowed from the map. */
+struct target {
+    const char *name;
+    const char *host;
+    uint16_t port;
+    uint64_t replica; /* what its HELLO must say */
+};
+
+struct peer {
     struct quo_link link;
     struct quo_peers *peers;
+    struct target target;
     uint32_t index;
     uint64_t try_us; /* when closed: the next attempt, or the next look at the look-up */
     uint64_t pause_cap_us;
@@ -31,161 +40,158 @@ struct quo_peers {
     struct quo_transport transport;
     struct quo_timed timed;
     struct quo_loop *loop;
-    const struct quo_map *map;
+    uint64_t cluster;
+    const char *role; /* of the peers, in log lines */
     struct quo_net_stats stats;
     uint64_t next_us; /* nothing is due before */
     uint64_t tick_us;
-    uint32_t node_count;
-    struct node nodes[];
+    uint32_t count;
+    struct peer at[];
 };
-
-static const struct quo_node_info *info_of(const struct node *node)
-{
-    return &node->peers->map->nodes[node->index];
-}
 
 /* Attempts */
 
-static void pause_node(struct node *node, uint64_t pause_us)
+static void pause_peer(struct peer *peer, uint64_t pause_us)
 {
-    struct quo_peers *peers = node->peers;
-    node->try_us = quo_mono_us(quo_loop_env(peers->loop)) + pause_us;
-    peers->next_us = QUO_MIN(peers->next_us, node->try_us);
+    struct quo_peers *peers = peer->peers;
+    peer->try_us = quo_mono_us(quo_loop_env(peers->loop)) + pause_us;
+    peers->next_us = QUO_MIN(peers->next_us, peer->try_us);
 }
 
-static void pause_jittered(struct node *node)
+static void pause_jittered(struct peer *peer)
 {
-    uint64_t random = quo_random(quo_loop_env(node->peers->loop));
-    pause_node(node, random % (node->pause_cap_us + 1));
-    node->pause_cap_us = QUO_MIN(node->pause_cap_us * 2, PAUSE_CAP_MAX_US);
+    uint64_t random = quo_random(quo_loop_env(peer->peers->loop));
+    pause_peer(peer, random % (peer->pause_cap_us + 1));
+    peer->pause_cap_us = QUO_MIN(peer->pause_cap_us * 2, PAUSE_CAP_MAX_US);
 }
 
-static void complain(struct node *node, const char *event, const char *why)
+static void complain(struct peer *peer, const char *event, const char *why)
 {
     char quoted[256];
-    if (node->complained)
+    if (peer->complained)
         return;
-    node->complained = true;
-    quo_log(QUO_LOG_WARN, event, "node=%s host=%s port=%u why=%s", info_of(node)->name,
-            info_of(node)->host, (unsigned)info_of(node)->port,
+    peer->complained = true;
+    quo_log(QUO_LOG_WARN, event, "%s=%s host=%s port=%u why=%s", peer->peers->role,
+            peer->target.name, peer->target.host, (unsigned)peer->target.port,
             quo_log_quote(quo_slice_of(why), quoted, sizeof quoted));
 }
 
-static void fail_attempt(struct node *node, const char *event, const char *why)
+static void fail_attempt(struct peer *peer, const char *event, const char *why)
 {
-    complain(node, event, why);
-    pause_jittered(node);
+    complain(peer, event, why);
+    pause_jittered(peer);
 }
 
-static void connect_node(struct node *node)
+static void connect_peer(struct peer *peer)
 {
-    uint32_t which = node->attempts++ % node->addresses.count;
-    if (!quo_link_connect(&node->link, &node->addresses.at[which]))
-        fail_attempt(node, "peer.unreachable", "cannot connect");
+    uint32_t which = peer->attempts++ % peer->addresses.count;
+    if (!quo_link_connect(&peer->link, &peer->addresses.at[which]))
+        fail_attempt(peer, "peer.unreachable", "cannot connect");
 }
 
-static void start_lookup(struct node *node)
+static void start_lookup(struct peer *peer)
 {
-    node->lookup = quo_lookup_start(info_of(node)->host, info_of(node)->port);
-    if (node->lookup == NULL)
-        fail_attempt(node, "peer.unresolved", "no thread to look it up");
+    peer->lookup = quo_lookup_start(peer->target.host, peer->target.port);
+    if (peer->lookup == NULL)
+        fail_attempt(peer, "peer.unresolved", "no thread to look it up");
     else
-        pause_node(node, LOOKUP_POLL_US);
+        pause_peer(peer, LOOKUP_POLL_US);
 }
 
-static void poll_lookup(struct node *node)
+static void poll_lookup(struct peer *peer)
 {
     int error;
-    if (!quo_lookup_done(node->lookup, &node->addresses, &error)) {
-        pause_node(node, LOOKUP_POLL_US);
+    if (!quo_lookup_done(peer->lookup, &peer->addresses, &error)) {
+        pause_peer(peer, LOOKUP_POLL_US);
         return;
     }
-    quo_lookup_free(node->lookup);
-    node->lookup = NULL;
+    quo_lookup_free(peer->lookup);
+    peer->lookup = NULL;
     if (error != 0)
-        fail_attempt(node, "peer.unresolved", gai_strerror(error));
+        fail_attempt(peer, "peer.unresolved", gai_strerror(error));
     else
-        connect_node(node);
+        connect_peer(peer);
 }
 
-static void try_node(struct node *node)
+static void try_peer(struct peer *peer)
 {
-    if (!node->is_name)
-        connect_node(node);
-    else if (node->lookup == NULL)
-        start_lookup(node);
+    if (!peer->is_name)
+        connect_peer(peer);
+    else if (peer->lookup == NULL)
+        start_lookup(peer);
     else
-        poll_lookup(node);
+        poll_lookup(peer);
 }
 
 /* Events of links */
 
-static struct node *node_of(struct quo_link *link)
+static struct peer *peer_of(struct quo_link *link)
 {
-    return QUO_CONTAINER_OF(link, struct node, link);
+    return QUO_CONTAINER_OF(link, struct peer, link);
 }
 
 static enum quo_status on_hello(struct quo_link *link, const struct quo_msg_hello *hello)
 {
-    struct node *node = node_of(link);
-    struct quo_peers *peers = node->peers;
-    const uint64_t cluster = peers->map->cluster, replica = info_of(node)->replica;
-    if (hello->cluster == cluster && hello->replica == replica)
+    struct peer *peer = peer_of(link);
+    struct quo_peers *peers = peer->peers;
+    const uint64_t replica = peer->target.replica;
+    if (hello->cluster == peers->cluster && hello->replica == replica)
         return QUO_OK;
-    if (!node->complained)
+    if (!peer->complained)
         quo_log(QUO_LOG_ERROR, "peer.refused",
-                "node=%s host=%s port=%u cluster=%016" PRIx64 " expected_cluster=%016" PRIx64
+                "%s=%s host=%s port=%u cluster=%016" PRIx64 " expected_cluster=%016" PRIx64
                 " replica=%016" PRIx64 " expected_replica=%016" PRIx64,
-                info_of(node)->name, info_of(node)->host, (unsigned)info_of(node)->port,
-                hello->cluster, cluster, hello->replica, replica);
-    node->complained = true;
+                peer->peers->role, peer->target.name, peer->target.host,
+                (unsigned)peer->target.port, hello->cluster, peers->cluster, hello->replica,
+                replica);
+    peer->complained = true;
     return QUO_WRONG_CLUSTER;
 }
 
 static void on_up(struct quo_link *link)
 {
-    struct node *node = node_of(link);
-    struct quo_transport *transport = &node->peers->transport;
-    node->up_us = quo_mono_us(quo_loop_env(link->loop));
-    node->complained = false;
-    quo_log(QUO_LOG_INFO, "peer.up", "node=%s host=%s port=%u", info_of(node)->name,
-            info_of(node)->host, (unsigned)info_of(node)->port);
-    transport->events->on_up(transport->receiver, node->index);
+    struct peer *peer = peer_of(link);
+    struct quo_transport *transport = &peer->peers->transport;
+    peer->up_us = quo_mono_us(quo_loop_env(link->loop));
+    peer->complained = false;
+    quo_log(QUO_LOG_INFO, "peer.up", "%s=%s host=%s port=%u", peer->peers->role, peer->target.name,
+            peer->target.host, (unsigned)peer->target.port);
+    transport->events->on_up(transport->receiver, peer->index);
 }
 
 static void on_frame(struct quo_link *link, const struct quo_frame *frame)
 {
-    struct node *node = node_of(link);
-    struct quo_transport *transport = &node->peers->transport;
-    transport->events->on_frame(transport->receiver, node->index, frame);
+    struct peer *peer = peer_of(link);
+    struct quo_transport *transport = &peer->peers->transport;
+    transport->events->on_frame(transport->receiver, peer->index, frame);
 }
 
-static void log_end(struct node *node, const struct quo_link_end *end, bool was_up)
+static void log_end(struct peer *peer, const struct quo_link_end *end, bool was_up)
 {
     char quoted[300];
-    if (!was_up && node->complained)
+    if (!was_up && peer->complained)
         return;
-    node->complained = true;
+    peer->complained = true;
     quo_log(QUO_LOG_WARN, was_up ? "peer.down" : "peer.unreachable",
-            "node=%s host=%s port=%u fate=%s status=%s why=%s", info_of(node)->name,
-            info_of(node)->host, (unsigned)info_of(node)->port, quo_link_fate_name(end->fate),
+            "%s=%s host=%s port=%u fate=%s status=%s why=%s", peer->peers->role, peer->target.name,
+            peer->target.host, (unsigned)peer->target.port, quo_link_fate_name(end->fate),
             quo_status_name(end->status), quo_log_quote(end->text, quoted, sizeof quoted));
 }
 
 static void on_end(struct quo_link *link, const struct quo_link_end *end, bool was_up)
 {
-    struct node *node = node_of(link);
-    struct quo_peers *peers = node->peers;
-    log_end(node, end, was_up);
-    /* A node that comes and goes at once is not courted as one that was there all the time. */
-    if (was_up && quo_mono_us(quo_loop_env(peers->loop)) - node->up_us >= PAUSE_CAP_MAX_US)
-        node->pause_cap_us = PAUSE_CAP_MIN_US;
+    struct peer *peer = peer_of(link);
+    struct quo_peers *peers = peer->peers;
+    log_end(peer, end, was_up);
+    /* A peer that comes and goes at once is not courted as one that was there all the time. */
+    if (was_up && quo_mono_us(quo_loop_env(peers->loop)) - peer->up_us >= PAUSE_CAP_MAX_US)
+        peer->pause_cap_us = PAUSE_CAP_MIN_US;
     if (end->fate == QUO_LINK_LOST || end->fate == QUO_LINK_SILENT)
-        pause_jittered(node);
+        pause_jittered(peer);
     else
-        pause_node(node, PAUSE_CAP_MAX_US);
+        pause_peer(peer, PAUSE_CAP_MAX_US);
     if (was_up)
-        peers->transport.events->on_down(peers->transport.receiver, node->index);
+        peers->transport.events->on_down(peers->transport.receiver, peer->index);
 }
 
 static const struct quo_link_ops link_ops = {
@@ -210,14 +216,14 @@ static void expire(struct quo_timed *timed, uint64_t mono_us)
     if (tick)
         peers->tick_us = mono_us + QUO_LINK_TICK_US;
     peers->next_us = peers->tick_us;
-    for (uint32_t i = 0; i < peers->node_count; i++) {
-        struct node *node = &peers->nodes[i];
-        if (node->link.state != QUO_LINK_CLOSED && tick)
-            quo_link_tick(&node->link, mono_us);
-        else if (node->link.state == QUO_LINK_CLOSED && mono_us >= node->try_us)
-            try_node(node);
-        if (node->link.state == QUO_LINK_CLOSED)
-            peers->next_us = QUO_MIN(peers->next_us, node->try_us);
+    for (uint32_t i = 0; i < peers->count; i++) {
+        struct peer *peer = &peers->at[i];
+        if (peer->link.state != QUO_LINK_CLOSED && tick)
+            quo_link_tick(&peer->link, mono_us);
+        else if (peer->link.state == QUO_LINK_CLOSED && mono_us >= peer->try_us)
+            try_peer(peer);
+        if (peer->link.state == QUO_LINK_CLOSED)
+            peers->next_us = QUO_MIN(peers->next_us, peer->try_us);
     }
 }
 
@@ -226,8 +232,8 @@ static void expire(struct quo_timed *timed, uint64_t mono_us)
 static struct quo_link *link_to(struct quo_transport *transport, uint64_t peer)
 {
     struct quo_peers *peers = QUO_CONTAINER_OF(transport, struct quo_peers, transport);
-    QUO_REQUIRE(peer < peers->node_count);
-    return &peers->nodes[peer].link;
+    QUO_REQUIRE(peer < peers->count);
+    return &peers->at[peer].link;
 }
 
 static enum quo_status reserve(struct quo_transport *transport, uint64_t peer, size_t body_len,
@@ -245,34 +251,51 @@ static const struct quo_transport_ops transport_ops = {.reserve = reserve, .seal
 
 /* Making and freeing */
 
-static void init_node(struct quo_peers *peers, uint32_t index, uint64_t self)
+static struct target target_of(const struct quo_peers_options *options, uint32_t index)
 {
-    struct node *node = &peers->nodes[index];
-    const struct quo_node_info *info = &peers->map->nodes[index];
-    node->peers = peers;
-    node->index = index;
-    node->pause_cap_us = PAUSE_CAP_MIN_US;
-    node->is_name = quo_resolve(info->host, info->port, AI_NUMERICHOST, &node->addresses) != 0;
-    node->link.ops = &link_ops;
-    node->link.loop = peers->loop;
-    node->link.stats = &peers->stats;
-    node->link.hello.cluster = peers->map->cluster;
-    node->link.hello.replica = self;
-    node->link.hello.epoch = peers->map->epoch;
+    if (options->proxies) {
+        const struct quo_proxy_info *proxy = &options->map->proxies[index];
+        return (struct target){proxy->name, proxy->host, proxy->port, 0};
+    }
+    const struct quo_node_info *node = &options->map->nodes[index];
+    return (struct target){node->name, node->host, node->port, node->replica};
+}
+
+static void init_peer(struct quo_peers *peers, uint32_t index,
+                      const struct quo_peers_options *options)
+{
+    struct peer *peer = &peers->at[index];
+    peer->peers = peers;
+    peer->index = index;
+    peer->target = target_of(options, index);
+    peer->pause_cap_us = PAUSE_CAP_MIN_US;
+    if (options->proxies && index == options->own)
+        peer->try_us = UINT64_MAX;
+    else
+        peer->is_name = quo_resolve(peer->target.host, peer->target.port, AI_NUMERICHOST,
+                                    &peer->addresses) != 0;
+    peer->link.ops = &link_ops;
+    peer->link.loop = peers->loop;
+    peer->link.stats = &peers->stats;
+    peer->link.hello.cluster = options->map->cluster;
+    peer->link.hello.replica = options->self;
+    peer->link.hello.epoch = options->map->epoch;
 }
 
 struct quo_peers *quo_peers_new(const struct quo_peers_options *options)
 {
-    const uint32_t count = options->map->node_count;
-    struct quo_peers *peers = calloc(1, sizeof *peers + count * sizeof peers->nodes[0]);
+    const struct quo_map *map = options->map;
+    const uint32_t count = options->proxies ? map->proxy_count : map->node_count;
+    struct quo_peers *peers = calloc(1, sizeof *peers + count * sizeof peers->at[0]);
     if (peers == NULL)
         return NULL;
     peers->transport.ops = &transport_ops;
     peers->loop = options->loop;
-    peers->map = options->map;
-    peers->node_count = count;
+    peers->cluster = map->cluster;
+    peers->role = options->proxies ? "proxy" : "node";
+    peers->count = count;
     for (uint32_t i = 0; i < count; i++)
-        init_node(peers, i, options->self);
+        init_peer(peers, i, options);
     peers->timed.deadline = deadline;
     peers->timed.expire = expire;
     quo_loop_add_timed(peers->loop, &peers->timed);
@@ -284,9 +307,9 @@ void quo_peers_free(struct quo_peers *peers)
     if (peers == NULL)
         return;
     quo_loop_remove_timed(peers->loop, &peers->timed);
-    for (uint32_t i = 0; i < peers->node_count; i++) {
-        quo_link_close(&peers->nodes[i].link);
-        quo_lookup_free(peers->nodes[i].lookup);
+    for (uint32_t i = 0; i < peers->count; i++) {
+        quo_link_close(&peers->at[i].link);
+        quo_lookup_free(peers->at[i].lookup);
     }
     free(peers);
 }
@@ -303,6 +326,6 @@ const struct quo_net_stats *quo_peers_stats(const struct quo_peers *peers)
 
 bool quo_peers_up(const struct quo_peers *peers, uint32_t index)
 {
-    QUO_REQUIRE(index < peers->node_count);
-    return quo_link_answers(&peers->nodes[index].link);
+    QUO_REQUIRE(index < peers->count);
+    return quo_link_answers(&peers->at[index].link);
 }

@@ -21,21 +21,23 @@ struct quo_net_stats {
     _Atomic uint64_t connects, disconnects, malformed, refused, busy;
 };
 
-/* Client end: one connection to every node of the map, made and kept for ever: reconnects after a
- * pause of full jitter between 0 and a cap that doubles from 20 ms to 2 s. A node that answers with
- * another cluster or replica id than the map's is refused (it lost its disk, or it is another) and
- * tried again at the cap. */
+/* Client end: one connection to every node of the map, or to every other proxy of it, made and kept
+ * for ever: reconnects after a pause of full jitter between 0 and a cap that doubles from 20 ms to
+ * 2 s. A peer that answers with another cluster or replica id than the map's is refused (it lost
+ * its disk, or it is another) and tried again at the cap. */
 struct quo_peers;
 struct quo_peers_options {
     struct quo_loop *loop;
     const struct quo_map *map; /* borrowed for the life of the peers */
     uint64_t self;             /* replica id to present; 0 for a proxy */
+    bool proxies;              /* the peers are the proxies of the map, else its nodes */
+    uint32_t own; /* of the proxies the one that this is: never connected; UINT32_MAX: none */
 };
 /* Returns NULL when out of memory. Starts to connect in the first turn. */
 struct quo_peers *quo_peers_new(const struct quo_peers_options *options);
 struct quo_transport *quo_peers_transport(struct quo_peers *peers);
 const struct quo_net_stats *quo_peers_stats(const struct quo_peers *peers);
-/* Whether node `index` is connected and has answered its last PING in time. */
+/* Whether peer `index` is connected and has answered its last PING in time. */
 bool quo_peers_up(const struct quo_peers *peers, uint32_t index);
 /* Closes everything. No events come any more. */
 void quo_peers_free(struct quo_peers *peers);
@@ -44,10 +46,11 @@ void quo_peers_free(struct quo_peers *peers);
 struct quo_acceptor;
 struct quo_acceptor_options {
     struct quo_loop *loop;
-    const char *host; /* numeric address or name to bind */
+    const char *host; /* numeric address or name to bind; NULL: take `listener` over */
     uint16_t port;    /* 0: any, see quo_acceptor_port */
+    int listener;     /* a listening socket, closed with the acceptor, and when it cannot be made */
     uint64_t cluster;
-    uint64_t replica;
+    uint64_t replica; /* 0 for a proxy */
     uint32_t epoch;
 };
 /* Returns QUO_OK, QUO_UNAVAILABLE (errno says why the address cannot be had) or QUO_NO_MEMORY. */
