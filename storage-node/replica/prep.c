@@ -1,15 +1,5 @@
 #include "storage-node/replica/replica.h"
 
-#include "quorate/testpoints.h"
-
-struct quo_version quo_replica_promised(struct quo_version kept, struct quo_version version,
-                                        bool blind)
-{
-    if (blind || QUO_MUTANT(ACC_KEEPS_PROMISE))
-        return kept;
-    return quo_version_max(kept, version);
-}
-
 struct quo_replica_verdict quo_replica_prep(const struct quo_replica_view *view,
                                             struct quo_version ballot, uint32_t value_max)
 {

@@ -12,10 +12,12 @@ static void free_group(struct quo_group *group)
 {
     struct quo_store *store = group->server->store;
     while (group->held != NULL) {
-        struct quo_held *held = group->held;
+        struct quo_parked *held = group->held;
         group->held = held->next;
         free(held);
     }
+    for (size_t i = 0; i < group->waiter_count; i++)
+        quo_pinned_release(group->server, &group->waiters[i].record);
     if (group->commit.batch != NULL)
         store->ops->batch_free(store, group->commit.batch);
     quo_arena_free(&group->arena);
@@ -116,23 +118,18 @@ bool quo_group_wait(struct quo_group *group, const struct quo_waiter *waiter)
     if (!reserve_waiter(group))
         return false;
     group->waiters[group->waiter_count++] = *waiter;
-    quo_group_account(group, sizeof *waiter);
+    quo_group_account(group, sizeof *waiter + waiter->record.bytes.len);
     return true;
 }
 
-bool quo_group_hold(struct quo_group *group, const struct quo_query *query)
+bool quo_group_hold(struct quo_group *group, const struct quo_request *request)
 {
-    size_t memory = sizeof(struct quo_held) + query->key.len;
-    struct quo_held *held = malloc(memory);
+    struct quo_parked *held = quo_request_park(request);
     if (held == NULL)
         return false;
-    held->next = NULL;
-    held->query = *query;
-    memcpy(held->key, query->key.data, query->key.len);
-    held->query.key = quo_slice(held->key, query->key.len);
     *group->held_end = held;
     group->held_end = &held->next;
-    quo_group_account(group, memory);
+    quo_group_account(group, held->memory);
     return true;
 }
 
@@ -143,6 +140,14 @@ void quo_group_put(struct quo_group *group, enum quo_family family, struct quo_s
     store->ops->batch_put(store, group->commit.batch, family, key, value);
     group->puts++;
     group->bytes += key.len + value.len;
+}
+
+void quo_group_delete(struct quo_group *group, enum quo_family family, struct quo_slice key)
+{
+    struct quo_store *store = group->server->store;
+    store->ops->batch_delete(store, group->commit.batch, family, key);
+    group->puts++;
+    group->bytes += key.len;
 }
 
 void quo_group_account(struct quo_group *group, size_t bytes)
@@ -166,17 +171,19 @@ static void release_waiters(struct quo_group *group, enum quo_status failure)
     for (size_t i = 0; i < group->waiter_count; i++) {
         struct quo_waiter *waiter = &group->waiters[i];
         if (failure == QUO_OK)
-            quo_reply_view(server, waiter);
+            quo_reply_waiter(server, waiter);
         else
             quo_reply_status(server, waiter->peer, waiter->id, failure);
+        quo_pinned_release(server, &waiter->record);
     }
+    group->waiter_count = 0;
     while (group->held != NULL) {
-        struct quo_held *held = group->held;
+        struct quo_parked *held = group->held;
         group->held = held->next;
         if (failure == QUO_OK)
-            quo_query_run(server, &held->query);
+            quo_request_resume(server, &held->request);
         else
-            quo_reply_status(server, held->query.request.peer, held->query.request.id, failure);
+            quo_reply_status(server, held->request.peer, held->request.id, failure);
         free(held);
     }
     recycle(group);
@@ -190,6 +197,7 @@ static void succeed(struct quo_server *server, struct quo_group *group)
     server->full = false;
     quo_count(&server->stats.commits, 1);
     quo_count(&server->stats.committed, group->records);
+    quo_count(&server->stats.promises, group->promises);
     quo_count(&server->stats.bytes, group->bytes);
     forget_unsynced(group);
     quo_epochs_settle(group);

@@ -21,7 +21,8 @@
 #define QUO_STORAGE_KEY_MAX (QUO_STORAGE_KEY_PREFIX + QUO_KEY_MAX)
 #define QUO_PROBE_PAUSE_US 1000000u /* between attempts to write to a full disk */
 
-/* Who asked, and under which entry and kind. */
+/* A data request: who asked, under which entry and kind, for what. The slices are borrowed until
+ * the handler returns; what waits for longer is a copy (quo_request_park). */
 struct quo_request {
     uint64_t peer;
     uint64_t id;
@@ -31,20 +32,20 @@ struct quo_request {
     uint32_t ns_id;
     struct quo_entry entry;
     const struct quo_namespace *ns; /* our own; set by quo_request_admit */
+    struct quo_slice key;           /* the storage key */
+    uint32_t value_max;             /* QUERY, PREP: longer records are left out of the answer */
+    bool sync;                      /* STORE: answered when on disk, as PREP and ACC always are */
+    struct quo_version version;     /* STORE, ACC: of the record; PREP: the ballot */
+    struct quo_version next;        /* ACC */
+    struct quo_slice record;        /* STORE, ACC */
 };
 
-struct quo_query {
+/* A request that waits, with a copy of its bytes. Freed when it is run or refused. */
+struct quo_parked {
+    struct quo_parked *next;
+    size_t memory;
     struct quo_request request;
-    uint32_t value_max;
-    struct quo_slice key; /* the storage key */
-};
-
-struct quo_store_request {
-    struct quo_request request;
-    bool sync;
-    struct quo_version version;
-    struct quo_slice key; /* the storage key */
-    struct quo_slice record;
+    uint8_t bytes[]; /* storage key, record */
 };
 
 /* An answer that hangs on a group. */
@@ -54,17 +55,23 @@ struct quo_waiter {
     enum quo_status status;
     uint8_t flags; /* of the reply */
     struct quo_replica_view view;
+    struct quo_pinned record; /* shown with it; empty: none */
 };
 
-/* An accepted record that is not on disk. Lives in its group's arena. */
+/* What was accepted for a key and is not on disk: a record, a promise or both. Lives in its group's
+ * arena.
+ *
+ * A promise is given only over a record that is on disk (PREP waits for it), and a record takes the
+ * promise along. So the record of the view is brought by this very group, or is on disk. */
 struct quo_unsynced {
     struct quo_overlay_entry entry;
     struct quo_unsynced *next_in_group;
     struct quo_group *group;
-    bool newest; /* in the overlay: no later group holds a newer record of the key */
-    struct quo_replica_view view;
-    uint64_t digest;
-    struct quo_slice record; /* kept only for a test that shows what must not be shown */
+    bool newest;                  /* in the overlay: no later group has anything of the key */
+    bool brings_record;           /* else only the promise is not on disk */
+    struct quo_replica_view view; /* with both */
+    uint64_t digest;              /* of the record */
+    struct quo_slice record;      /* kept only for a test that shows what must not be shown */
 };
 
 /* An epoch taken from a request. Lives in its group's arena. */
@@ -74,22 +81,15 @@ struct quo_adoption {
     struct quo_entry previous; /* what was in force */
 };
 
-/* A QUERY that waits for its partition's epoch to be on disk. */
-struct quo_held {
-    struct quo_held *next;
-    size_t memory;
-    struct quo_query query;
-    uint8_t key[];
-};
-
 /* One group commit. */
 struct quo_group {
     struct quo_commit commit;
     struct quo_server *server;
     struct quo_group *next;
     uint64_t sequence; /* groups complete in this order */
-    uint32_t puts;     /* in the batch */
+    uint32_t puts;     /* in the batch, deletions too */
     uint32_t records;  /* of those, records of keys */
+    uint32_t promises; /* and promises */
     size_t bytes;      /* of keys and values in the batch */
     size_t memory;     /* accounted to server->memory */
     bool starts;       /* adopts the map: the server serves when it completes */
@@ -97,17 +97,9 @@ struct quo_group {
     struct quo_arena arena;
     struct quo_unsynced *unsynced;
     struct quo_adoption *adoptions;
-    struct quo_held *held, **held_end;
+    struct quo_parked *held, **held_end; /* run when the group is on disk */
     struct quo_waiter *waiters;
     size_t waiter_count, waiter_capacity;
-};
-
-/* A write that waits for the record of its key. Freed when it is judged. */
-struct quo_waiting {
-    struct quo_waiting *next;
-    size_t memory;
-    struct quo_store_request store;
-    uint8_t bytes[]; /* storage key, record */
 };
 
 /* What the engine holds for a key. */
@@ -125,9 +117,9 @@ struct quo_reading {
     bool promises;                       /* the key may have one */
     /* Takes `found` over when status is QUO_OK. */
     void (*done)(struct quo_reading *reading, enum quo_status status, struct quo_found *found);
-    struct quo_query query;         /* for a QUERY */
+    struct quo_request request;     /* of a QUERY */
     struct quo_overlay_entry entry; /* for writes */
-    struct quo_waiting *waiting, **waiting_end;
+    struct quo_parked *waiting, **waiting_end;
     size_t key_len;
     uint8_t key[QUO_STORAGE_KEY_MAX];
 };
@@ -159,7 +151,7 @@ struct quo_server {
     struct quo_reading *readings; /* under way */
     struct quo_reading *spare_readings;
     uint32_t reading_count;
-    uint64_t memory; /* bytes of writes and requests held */
+    uint64_t memory; /* bytes of writes, of what waits and of what their answers show */
 
     bool serving, draining;
     bool failed;          /* the storage is lost for writing, for ever */
@@ -170,55 +162,70 @@ struct quo_server {
 
 /* request.c */
 
-/* Decodes the fields that all data requests share; `entry` is what the request carries.
- * QUO_OK or QUO_MALFORMED. */
+/* Completes what all data requests share: decodes the entry that the request carries, and makes the
+ * storage key of the user's key in `out`, of QUO_STORAGE_KEY_MAX bytes. QUO_OK or QUO_MALFORMED. */
 enum quo_status quo_request_init(const struct quo_server *server, struct quo_request *request,
-                                 struct quo_slice entry);
+                                 struct quo_slice entry, struct quo_slice key, uint8_t *out);
 /* Rules 0 and 1, adopting a newer epoch. Returns false when the request was refused and answered.
  * Otherwise request->ns is set and the rule of its message may be applied. */
 bool quo_request_admit(struct quo_server *server, struct quo_request *request);
 /* Whether `need` more bytes may be taken for writing: QUO_OK, QUO_READ_ONLY, QUO_DISK_FULL or
  * QUO_BUSY. On a full disk QUO_OK once a pause is over and until a commit tries the disk again. */
 enum quo_status quo_request_may_write(struct quo_server *server, size_t need);
-/* Writes the storage key, at most QUO_STORAGE_KEY_MAX bytes; returns it. */
-struct quo_slice quo_request_key(const struct quo_request *request, struct quo_slice key,
-                                 uint8_t *out);
+/* Returns a copy that can wait; NULL when out of memory. */
+struct quo_parked *quo_request_park(const struct quo_request *request);
+/* A request whose wait is over starts again. */
+void quo_request_resume(struct quo_server *server, const struct quo_request *request);
 
-/* query.c, store.c: one handler per message; the body is borrowed until the return. */
+/* query.c, store.c, prep.c, acc.c: one handler per message; the body is borrowed until the return.
+ */
 void quo_handle_query(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
 void quo_handle_store(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
-/* A QUERY whose wait is over starts again. */
-void quo_query_run(struct quo_server *server, const struct quo_query *query);
+void quo_handle_prep(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
+void quo_handle_acc(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
+void quo_query_run(struct quo_server *server, const struct quo_request *request);
+
+/* write.c: what STORE, PREP and ACC have in common. */
+
+/* Rules 0 to 2 and the limits, then the rule of the message, now or when what is held is known.
+ * `value_len`: bytes of the value that the request brings. */
+void quo_write_start(struct quo_server *server, struct quo_request *request, size_t value_len);
+/* Starts again; the limits that it passed when it came do not stop it now. */
+void quo_write_resume(struct quo_server *server, const struct quo_request *request);
 
 /* reply.c */
 
 /* Answers with a status and no more. */
 void quo_reply_status(struct quo_server *server, uint64_t peer, uint64_t id,
                       enum quo_status status);
-void quo_reply_view(struct quo_server *server, const struct quo_waiter *answer);
+void quo_reply_waiter(struct quo_server *server, const struct quo_waiter *answer);
 void quo_reply_wrong_epoch(struct quo_server *server, const struct quo_request *request,
                            const struct quo_entry *mine);
 /* `record` is empty unless the flags say that it is there. */
 void quo_reply_record(struct quo_server *server, const struct quo_request *request, uint8_t flags,
                       const struct quo_replica_view *view, struct quo_slice record);
-/* Answers a request that passed the fence, but not before the epoch of its partition is on disk.
- * `view` may be NULL; `holder` is the group that brings view->version to disk, NULL when it is
- * there; with `wait` the answer hangs on the holder too. */
+/* Answers a request that passed the fence with a status and no more, but not before the epoch of
+ * its partition is on disk. */
+void quo_reply_refusal(struct quo_server *server, const struct quo_request *request,
+                       enum quo_status status);
+/* Likewise with what is held; completes the answer and takes its pin over. `holder` is the group
+ * that brings what the answer says to disk, NULL when it is there; with `wait` the answer hangs on
+ * the holder too. */
 void quo_reply_after(struct quo_server *server, const struct quo_request *request,
-                     enum quo_status status, const struct quo_replica_view *view,
-                     struct quo_group *holder, bool wait);
+                     struct quo_waiter *answer, struct quo_group *holder, bool wait);
 
 /* group.c */
 
 /* Returns the group that gathers, with room for one write of `bytes` and one more waiter; NULL when
  * out of memory. */
 struct quo_group *quo_group_gather(struct quo_server *server, size_t bytes);
-/* Adds an answer. Returns false when out of memory. */
+/* Adds an answer; takes its pin over. Returns false when out of memory. */
 bool quo_group_wait(struct quo_group *group, const struct quo_waiter *waiter);
-/* Adds a QUERY to be run again. Returns false when out of memory. */
-bool quo_group_hold(struct quo_group *group, const struct quo_query *query);
+/* Adds a request to be run again when the group is on disk. Returns false when out of memory. */
+bool quo_group_hold(struct quo_group *group, const struct quo_request *request);
 void quo_group_put(struct quo_group *group, enum quo_family family, struct quo_slice key,
                    struct quo_slice value);
+void quo_group_delete(struct quo_group *group, enum quo_family family, struct quo_slice key);
 /* Accounts memory to the group until it completes. */
 void quo_group_account(struct quo_group *group, size_t bytes);
 /* Starts the commit of the first group if it holds anything and none is under way. */
@@ -233,6 +240,8 @@ void quo_group_free_all(struct quo_server *server);
 enum quo_status quo_read_now(struct quo_server *server, struct quo_slice key, bool promises,
                              struct quo_found *ret);
 void quo_found_release(struct quo_server *server, struct quo_found *found);
+/* Releases what is held, if anything. */
+void quo_pinned_release(struct quo_server *server, struct quo_pinned *pinned);
 /* Makes a reading with a copy of the key; NULL at the limit or when out of memory. */
 struct quo_reading *quo_reading_new(struct quo_server *server, struct quo_slice key, bool promises);
 /* Starts it. `done` is set; it runs once, and the reading may be taken back in it. */

@@ -1,33 +1,35 @@
 /* QUERY: shows the durable record of a key. */
 #include "storage-node/server/internal.h"
 
-static void answer(struct quo_server *server, const struct quo_query *query,
+static void answer(struct quo_server *server, const struct quo_request *request,
                    const struct quo_replica_view *view, struct quo_slice record)
 {
-    struct quo_replica_verdict verdict = quo_replica_query(view, query->value_max);
+    struct quo_replica_verdict verdict = quo_replica_query(view, request->value_max);
     uint8_t flags = QUO_REPLY_DURABLE;
     if (verdict.value)
         flags |= QUO_REPLY_VALUE;
     else
         record = quo_slice(NULL, 0);
-    quo_reply_record(server, &query->request, flags, &verdict.reply, record);
+    quo_reply_record(server, request, flags, &verdict.reply, record);
 }
 
-static void answer_found(struct quo_server *server, const struct quo_query *query,
+static void answer_found(struct quo_server *server, const struct quo_request *request,
                          struct quo_found *found)
 {
-    answer(server, query, &found->view, found->record.bytes);
+    answer(server, request, &found->view, found->record.bytes);
     quo_found_release(server, found);
 }
 
 /* What must never be shown: a crash can take it back. */
-static bool answer_unsynced(struct quo_server *server, const struct quo_query *query)
+static bool answer_unsynced(struct quo_server *server, const struct quo_request *request)
 {
-    struct quo_overlay_entry *entry = quo_overlay_find(&server->overlay, query->key);
+    struct quo_overlay_entry *entry = quo_overlay_find(&server->overlay, request->key);
     if (entry == NULL || entry->state != QUO_OVERLAY_UNSYNCED)
         return false;
     struct quo_unsynced *unsynced = QUO_CONTAINER_OF(entry, struct quo_unsynced, entry);
-    answer(server, query, &unsynced->view, unsynced->record);
+    if (!unsynced->brings_record)
+        return false;
+    answer(server, request, &unsynced->view, unsynced->record);
     return true;
 }
 
@@ -36,54 +38,55 @@ static bool answer_unsynced(struct quo_server *server, const struct quo_query *q
 static void loaded(struct quo_reading *reading, enum quo_status status, struct quo_found *found)
 {
     struct quo_server *server = reading->server;
-    struct quo_query *query = &reading->query;
+    struct quo_request *request = &reading->request;
     if (status != QUO_OK) {
-        quo_reply_status(server, query->request.peer, query->request.id, status);
-    } else if (!quo_request_admit(server, &query->request)) {
+        quo_reply_status(server, request->peer, request->id, status);
+    } else if (!quo_request_admit(server, request)) {
         quo_found_release(server, found);
     } else {
-        answer_found(server, query, found);
+        answer_found(server, request, found);
     }
     quo_reading_recycle(reading);
 }
 
-static void start_load(struct quo_server *server, const struct quo_query *query, bool promises)
+static void start_load(struct quo_server *server, const struct quo_request *request, bool promises)
 {
-    struct quo_reading *reading = quo_reading_new(server, query->key, promises);
+    struct quo_reading *reading = quo_reading_new(server, request->key, promises);
     if (reading == NULL) {
-        quo_reply_status(server, query->request.peer, query->request.id, QUO_BUSY);
+        quo_reply_status(server, request->peer, request->id, QUO_BUSY);
         return;
     }
-    reading->query = *query;
-    reading->query.key = quo_slice(reading->key, reading->key_len);
+    reading->request = *request;
+    reading->request.key = quo_slice(reading->key, reading->key_len);
     reading->done = loaded;
     quo_reading_start(reading);
 }
 
-void quo_query_run(struct quo_server *server, const struct quo_query *query)
+void quo_query_run(struct quo_server *server, const struct quo_request *came)
 {
-    struct quo_request request = query->request;
-    if (!quo_request_admit(server, &request))
+    struct quo_request admitted = *came;
+    const struct quo_request *request = &admitted;
+    if (!quo_request_admit(server, &admitted))
         return;
-    struct quo_group *adopting = server->partitions[request.partition].adopting;
+    struct quo_group *adopting = server->partitions[request->partition].adopting;
     if (adopting != NULL && !QUO_MUTANT(ANSWER_BEFORE_ADOPTED)) {
         /* What is read before the new epoch is on disk could miss a write that an older epoch still
          * has under way here. So the read itself waits, not only its answer. */
-        if (!quo_group_hold(adopting, query))
-            quo_reply_status(server, request.peer, request.id, QUO_BUSY);
+        if (!quo_group_hold(adopting, request))
+            quo_reply_status(server, request->peer, request->id, QUO_BUSY);
         return;
     }
-    if (QUO_MUTANT(READ_UNSYNCED) && answer_unsynced(server, query))
+    if (QUO_MUTANT(READ_UNSYNCED) && answer_unsynced(server, request))
         return;
-    bool promises = quo_replica_kind_promises(request.ns->kind);
+    bool promises = quo_replica_kind_promises(request->ns->kind);
     struct quo_found found;
-    enum quo_status status = quo_read_now(server, query->key, promises, &found);
+    enum quo_status status = quo_read_now(server, request->key, promises, &found);
     if (status == QUO_OK)
-        answer_found(server, query, &found);
+        answer_found(server, request, &found);
     else if (status == QUO_WOULD_BLOCK)
-        start_load(server, query, promises);
+        start_load(server, request, promises);
     else
-        quo_reply_status(server, request.peer, request.id, status);
+        quo_reply_status(server, request->peer, request->id, status);
 }
 
 void quo_handle_query(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body)
@@ -94,23 +97,18 @@ void quo_handle_query(struct quo_server *server, uint64_t peer, uint64_t id, str
         quo_reply_status(server, peer, id, QUO_MALFORMED);
         return;
     }
-    struct quo_query query = {
-        .request =
-            {
-                .peer = peer,
-                .id = id,
-                .op = QUO_OP_QUERY,
-                .partition = message.partition,
-                .kind = message.kind,
-                .ns_id = message.ns,
-            },
+    struct quo_request request = {
+        .peer = peer,
+        .id = id,
+        .op = QUO_OP_QUERY,
+        .partition = message.partition,
+        .kind = message.kind,
+        .ns_id = message.ns,
         .value_max = message.value_max,
     };
-    if (quo_request_init(server, &query.request, message.entry) != QUO_OK) {
-        quo_reply_status(server, peer, id, QUO_MALFORMED);
-        return;
-    }
     uint8_t key[QUO_STORAGE_KEY_MAX];
-    query.key = quo_request_key(&query.request, message.key, key);
-    quo_query_run(server, &query);
+    if (quo_request_init(server, &request, message.entry, message.key, key) == QUO_OK)
+        quo_query_run(server, &request);
+    else
+        quo_reply_status(server, peer, id, QUO_MALFORMED);
 }

@@ -9,6 +9,7 @@ static enum quo_status parse_record(const struct quo_pinned *pinned, struct quo_
     if (pinned->bytes.len > QUO_RECORD_MAX ||
         quo_record_peek(pinned->bytes, &view->version, &flags) != QUO_OK)
         return QUO_CORRUPT;
+    view->blind = (flags & QUO_RECORD_BLIND) != 0;
     view->record_size = (uint32_t)pinned->bytes.len;
     return QUO_OK;
 }
@@ -18,10 +19,11 @@ static enum quo_status parse_promise(const struct quo_pinned *pinned, struct quo
     if (pinned->bytes.len != QUO_VERSION_SIZE)
         return QUO_CORRUPT;
     view->promised = quo_version_decode(pinned->bytes.data);
+    view->promise_kept = true;
     return QUO_OK;
 }
 
-static void release(struct quo_server *server, struct quo_pinned *pinned)
+void quo_pinned_release(struct quo_server *server, struct quo_pinned *pinned)
 {
     if (pinned->handle != NULL)
         server->store->ops->release(server->store, pinned);
@@ -30,7 +32,7 @@ static void release(struct quo_server *server, struct quo_pinned *pinned)
 
 void quo_found_release(struct quo_server *server, struct quo_found *found)
 {
-    release(server, &found->record);
+    quo_pinned_release(server, &found->record);
 }
 
 /* Joins what was read for a key; takes both pins over. */
@@ -43,23 +45,29 @@ static enum quo_status join(struct quo_server *server, enum quo_status record_st
         record_status = parse_record(record, &found.view);
     if (promise_status == QUO_OK)
         promise_status = parse_promise(promise, &found.view);
-    release(server, promise);
+    quo_pinned_release(server, promise);
     enum quo_status status =
         record_status != QUO_OK && record_status != QUO_NOT_FOUND ? record_status : promise_status;
     if (status == QUO_OK || status == QUO_NOT_FOUND) {
+        struct quo_replica_view *view = &found.view;
+        view->promised = quo_replica_promised(view->promised, view->version, view->blind);
         *ret = found;
         return QUO_OK;
     }
-    release(server, &found.record);
+    quo_pinned_release(server, &found.record);
     if (status == QUO_IO_ERROR)
         quo_count(&server->stats.io_errors, 1);
     return status;
 }
 
-/* The promise is read before the record: an accept that the engine applies in between raises the
- * record to the promise or above, and the pair read is then still one that stood there. The other
+/* A write sees a pair that stood there at one moment: while anything of its key is under way to the
+ * engine the overlay speaks for the key, and a load for a write keeps all others out. For a QUERY a
+ * batch may be applied between the two reads. The promise comes first since an accept clears it as
+ * it raises the record to it or above: the pair then still shows all that was promised. The other
  * way round a promise could be missed that was cleared because the record, read too early, had
- * reached it. */
+ * reached it. What a batch begins to keep beside the record a QUERY may miss. That is harmless:
+ * what was promised under older epochs is applied before a QUERY of a newer one reads, and promises
+ * of its own epoch it may as well have come before. */
 enum quo_status quo_read_now(struct quo_server *server, struct quo_slice key, bool promises,
                              struct quo_found *ret)
 {
@@ -157,12 +165,12 @@ void quo_reading_free_all(struct quo_server *server)
     while (server->readings != NULL) {
         struct quo_reading *reading = server->readings;
         while (reading->waiting != NULL) {
-            struct quo_waiting *waiting = reading->waiting;
+            struct quo_parked *waiting = reading->waiting;
             reading->waiting = waiting->next;
             free(waiting);
         }
-        release(server, &reading->record.value);
-        release(server, &reading->promise.value);
+        quo_pinned_release(server, &reading->record.value);
+        quo_pinned_release(server, &reading->promise.value);
         quo_reading_recycle(reading);
     }
     while (server->spare_readings != NULL) {

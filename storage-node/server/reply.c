@@ -67,9 +67,10 @@ static struct quo_msg_reply reply_of(enum quo_status status, uint8_t flags,
     };
 }
 
-void quo_reply_view(struct quo_server *server, const struct quo_waiter *answer)
+void quo_reply_waiter(struct quo_server *server, const struct quo_waiter *answer)
 {
     struct quo_msg_reply reply = reply_of(answer->status, answer->flags, &answer->view);
+    reply.record = answer->record.bytes;
     send(server, answer->peer, answer->id, &reply);
 }
 
@@ -93,24 +94,45 @@ void quo_reply_record(struct quo_server *server, const struct quo_request *reque
     send(server, request->peer, request->id, &reply);
 }
 
+/* Answers when the group is on disk; NULL: there is nothing to wait for. Takes the pin over. */
+static void answer_after(struct quo_server *server, struct quo_waiter *answer,
+                         struct quo_group *until)
+{
+    if (until == NULL) {
+        quo_reply_waiter(server, answer);
+        quo_pinned_release(server, &answer->record);
+    } else if (!quo_group_wait(until, answer)) {
+        quo_pinned_release(server, &answer->record);
+        quo_count(&server->stats.dropped, 1);
+    }
+}
+
+/* The group that makes the epoch of the request's partition durable; NULL when it is. */
+static struct quo_group *adopting(const struct quo_server *server,
+                                  const struct quo_request *request)
+{
+    if (QUO_MUTANT(ANSWER_BEFORE_ADOPTED))
+        return NULL;
+    return server->partitions[request->partition].adopting;
+}
+
+void quo_reply_refusal(struct quo_server *server, const struct quo_request *request,
+                       enum quo_status status)
+{
+    struct quo_waiter answer = {.peer = request->peer, .id = request->id, .status = status};
+    answer_after(server, &answer, adopting(server, request));
+}
+
 void quo_reply_after(struct quo_server *server, const struct quo_request *request,
-                     enum quo_status status, const struct quo_replica_view *view,
-                     struct quo_group *holder, bool wait)
+                     struct quo_waiter *answer, struct quo_group *holder, bool wait)
 {
     struct quo_group *until = wait ? holder : NULL;
-    struct quo_group *adopting = server->partitions[request->partition].adopting;
-    if (QUO_MUTANT(ANSWER_BEFORE_ADOPTED))
-        adopting = NULL;
-    if (adopting != NULL && (until == NULL || adopting->sequence > until->sequence))
-        until = adopting;
-    bool durable = holder == NULL || (until != NULL && holder->sequence <= until->sequence);
-    struct quo_waiter answer = {.peer = request->peer, .id = request->id, .status = status};
-    if (view != NULL) {
-        answer.view = *view;
-        answer.flags = durable ? QUO_REPLY_DURABLE : 0;
-    }
-    if (until == NULL)
-        quo_reply_view(server, &answer);
-    else if (!quo_group_wait(until, &answer))
-        quo_count(&server->stats.dropped, 1);
+    struct quo_group *epoch = adopting(server, request);
+    if (epoch != NULL && (until == NULL || epoch->sequence > until->sequence))
+        until = epoch;
+    answer->peer = request->peer;
+    answer->id = request->id;
+    if (holder == NULL || (until != NULL && holder->sequence <= until->sequence))
+        answer->flags |= QUO_REPLY_DURABLE;
+    answer_after(server, answer, until);
 }

@@ -16,10 +16,15 @@ static const struct quo_namespace *find_namespace(const struct quo_server *serve
 }
 
 enum quo_status quo_request_init(const struct quo_server *server, struct quo_request *request,
-                                 struct quo_slice entry)
+                                 struct quo_slice entry, struct quo_slice key, uint8_t *out)
 {
     if (request->partition >= server->partition_count)
         return QUO_MALFORMED;
+    quo_put_u16(out, request->partition);
+    quo_put_u32(out + 2, request->ns_id);
+    if (key.len > 0)
+        memcpy(out + QUO_STORAGE_KEY_PREFIX, key.data, key.len);
+    request->key = quo_slice(out, QUO_STORAGE_KEY_PREFIX + key.len);
     return quo_entry_decode(entry, &request->entry);
 }
 
@@ -46,7 +51,7 @@ bool quo_request_admit(struct quo_server *server, struct quo_request *request)
         status = quo_replica_kind(request->ns, request->kind, request->op);
     }
     if (status != QUO_OK) {
-        quo_reply_after(server, request, status, NULL, NULL, false);
+        quo_reply_refusal(server, request, status);
         return false;
     }
     return true;
@@ -63,12 +68,27 @@ enum quo_status quo_request_may_write(struct quo_server *server, size_t need)
     return QUO_OK;
 }
 
-struct quo_slice quo_request_key(const struct quo_request *request, struct quo_slice key,
-                                 uint8_t *out)
+struct quo_parked *quo_request_park(const struct quo_request *request)
 {
-    quo_put_u16(out, request->partition);
-    quo_put_u32(out + 2, request->ns_id);
-    if (key.len > 0)
-        memcpy(out + QUO_STORAGE_KEY_PREFIX, key.data, key.len);
-    return quo_slice(out, QUO_STORAGE_KEY_PREFIX + key.len);
+    size_t memory = sizeof(struct quo_parked) + request->key.len + request->record.len;
+    struct quo_parked *parked = malloc(memory);
+    if (parked == NULL)
+        return NULL;
+    *parked = (struct quo_parked){.memory = memory, .request = *request};
+    memcpy(parked->bytes, request->key.data, request->key.len);
+    parked->request.key = quo_slice(parked->bytes, request->key.len);
+    if (request->record.len > 0) {
+        uint8_t *record = parked->bytes + request->key.len;
+        memcpy(record, request->record.data, request->record.len);
+        parked->request.record = quo_slice(record, request->record.len);
+    }
+    return parked;
+}
+
+void quo_request_resume(struct quo_server *server, const struct quo_request *request)
+{
+    if (request->op == QUO_OP_QUERY)
+        quo_query_run(server, request);
+    else
+        quo_write_resume(server, request);
 }

@@ -15,6 +15,12 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     case QUO_MESSAGE_STORE:
         quo_handle_store(server, peer, frame->id, frame->body);
         break;
+    case QUO_MESSAGE_PREP:
+        quo_handle_prep(server, peer, frame->id, frame->body);
+        break;
+    case QUO_MESSAGE_ACC:
+        quo_handle_acc(server, peer, frame->id, frame->body);
+        break;
     default:
         quo_reply_status(server, peer, frame->id, QUO_MALFORMED);
         break;

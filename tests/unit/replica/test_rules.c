@@ -129,12 +129,6 @@ static void test_only_blind_records_are_stored(void **state)
     assert_true(quo_replica_is_blind(&record));
     record.flags = QUO_RECORD_TOMBSTONE;
     assert_false(quo_replica_is_blind(&record));
-    record.flags = QUO_RECORD_BLIND;
-    record.hist_from = v(4);
-    assert_false(quo_replica_is_blind(&record));
-    record.hist_from = v(5);
-    record.ring_count = 1;
-    assert_false(quo_replica_is_blind(&record));
 }
 
 static void test_query_shows_what_is_held(void **state)
