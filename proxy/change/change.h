@@ -36,7 +36,9 @@ struct quo_change {
     uint8_t tag_count; /* QUO_CONDITION_TAGS; 0: nothing matches */
     struct quo_version tags[QUO_CONDITIONS_MAX];
     struct quo_opid opid;
-    uint64_t since;  /* hlc at which this attempt was submitted, or of RESOLVE the operation's */
+    /* hlc at which this request was submitted, or of RESOLVE the operation's. Not above that of
+     * any ballot the operation is tried with, a warm one included: fences rely on it. */
+    uint64_t since;
     uint64_t digest; /* of what the client asked for; of one key always the same, or it is reused */
     struct quo_slice content_type; /* PUT */
     struct quo_slice value;        /* PUT, PATCH: the patch */
@@ -57,7 +59,7 @@ struct quo_change_result {
     enum quo_change_code code;
     bool replayed; /* an earlier attempt, or with RESOLVE the operation itself, was found */
     bool has_counter;
-    int64_t counter;            /* ADD: after it, or of BOUND the value that refused */
+    int64_t counter;            /* ADD: after it, or of BOUND the value found, which refused */
     struct quo_version changed; /* what the answer names: of a change that took effect its own */
 };
 
@@ -68,20 +70,20 @@ void quo_changer_free(struct quo_changer *changer);
 
 /* `base` is what was found, NULL for nothing. The record made borrows from `change`, `base` and the
  * changer until its next call; its version is the ballot. An identity of nothing is a tombstone
- * whose `changed` is none. Never fails: what cannot be done is a result. */
-enum quo_decision quo_change_apply(struct quo_changer *changer,
-                                          const struct quo_change *change,
-                                          const struct quo_record *base,
-                                          const struct quo_change_context *context,
-                                          struct quo_record *ret_record,
-                                          struct quo_change_result *ret);
+ * whose `changed` is none. Never fails: what cannot be done is a result; of UNPROVABLE its code is
+ * HISTORY_LOST. A RESOLVE that fences says FENCED with WRITE.
+ * Requires a ballot above the base's version, and a base that quo_record_decode accepts and that
+ * does not borrow from the changer. */
+enum quo_decision quo_change_apply(struct quo_changer *changer, const struct quo_change *change,
+                                   const struct quo_record *base,
+                                   const struct quo_change_context *context,
+                                   struct quo_record *ret_record, struct quo_change_result *ret);
 
 /* The identity alone, for reads and moves. As above. */
 void quo_change_identity(const struct quo_record *base, struct quo_version ballot,
                          struct quo_record *ret_record);
 
-/* What a record says of an operation that was submitted at hlc `since`. `now_ms` is the wall clock.
- */
+/* What a record says of an operation that was submitted at hlc `since`. */
 enum quo_operation_state {
     QUO_OPERATION_APPLIED = 1,
     QUO_OPERATION_NOT_APPLIED,

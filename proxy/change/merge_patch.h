@@ -1,5 +1,7 @@
 /* JSON Merge Patch (RFC 7396). Numbers keep their text, strings their bytes (also %00), members
- * their order; of a member given twice the last counts.
+ * their order; of a member given twice the last counts, at the first one's place. Inside of arrays
+ * nothing is looked at: a patch replaces them whole. A document with half a surrogate pair is
+ * refused: it stands for no character.
  *
  * Threads: none of its own.
  */
@@ -17,7 +19,8 @@ enum quo_status quo_json_check(struct quo_slice text, char *why, size_t why_size
 /* Applies `patch` to `target`. Requires a patch that passes quo_json_check; an empty target is the
  * document null.
  * Returns QUO_OK with the new document (compact) in *ret_text, which the caller frees with free();
- * QUO_INVALID: the target is not JSON; QUO_TOO_LARGE: over `max` bytes; QUO_NO_MEMORY. */
+ * QUO_INVALID: the target is not JSON; QUO_MALFORMED: the patch is not, after all; QUO_TOO_LARGE:
+ * over `max` bytes; QUO_NO_MEMORY. */
 enum quo_status quo_merge_patch(struct quo_slice target, struct quo_slice patch, size_t max,
                                 char **ret_text, size_t *ret_len);
 
