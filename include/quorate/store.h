@@ -38,8 +38,52 @@ struct quo_load {
      * QUO_CORRUPT. */
     enum quo_status status;
     struct quo_pinned value;
-    void *engine; /* the engine's own */
+    void *engine;            /* the engine's own */
+    struct quo_range *range; /* likewise: the range that this is a load of */
 };
+
+/* Many entries at once, in key order, off the loop: what a load is for one. Owned by the caller,
+ * who keeps it and what `lo` and `hi` point to until `done`. The entries are those of one moment
+ * between the call and `done`. */
+struct quo_range {
+    /* family, done and context are the caller's. status: QUO_OK, also when there are none;
+     * QUO_IO_ERROR, QUO_CORRUPT or QUO_NO_MEMORY. */
+    struct quo_load load;
+    struct quo_slice lo, hi; /* lo <= key < hi */
+    uint32_t count_max;      /* entries, at least 1 */
+    uint32_t bytes_max;      /* of keys and values; the first entry is taken whatever its size */
+    uint32_t value_max;      /* bytes of each value; of longer ones the beginning */
+    /* Filled by the engine; range_release gives them back. */
+    bool more; /* it stopped at one of the maxima */
+    uint32_t count;
+    uint8_t *bytes; /* entries, for quo_range_next */
+    size_t len, room;
+};
+
+struct quo_range_entry {
+    struct quo_slice key;
+    struct quo_slice value; /* at most value_max bytes of it */
+    uint32_t value_len;     /* of the whole */
+};
+
+#define QUO_RANGE_ENTRY_HEADER 12u /* be32 key length | be32 whole value | be32 bytes of it here   \
+                                    */
+
+/* Reads the entry at *at, 0 at first, and moves on. Returns false at the end. Borrowed from the
+ * range. */
+static inline bool quo_range_next(const struct quo_range *range, size_t *at,
+                                  struct quo_range_entry *ret)
+{
+    if (*at >= range->len)
+        return false;
+    const uint8_t *header = range->bytes + *at;
+    uint32_t key_len = quo_get_u32(header), here = quo_get_u32(header + 8);
+    ret->value_len = quo_get_u32(header + 4);
+    ret->key = quo_slice(header + QUO_RANGE_ENTRY_HEADER, key_len);
+    ret->value = quo_slice(header + QUO_RANGE_ENTRY_HEADER + key_len, here);
+    *at += QUO_RANGE_ENTRY_HEADER + (size_t)key_len + here;
+    return true;
+}
 
 /* A group of writes, applied as one. Made by `batch_new`, reused after its completion. */
 struct quo_batch;
@@ -65,6 +109,10 @@ struct quo_store_ops {
     void (*release)(struct quo_store *s, struct quo_pinned *pinned);
     /* Starts a read on the pool. Always completes, through load->done. */
     void (*load)(struct quo_store *s, struct quo_load *load);
+    /* Starts a read of many entries on the pool. Always completes, through range->load.done. */
+    void (*range)(struct quo_store *s, struct quo_range *range);
+    /* Frees what a range holds; an empty one is fine. */
+    void (*range_release)(struct quo_store *s, struct quo_range *range);
 
     /* Returns NULL when out of memory. Destroy with batch_free when not in a commit. */
     struct quo_batch *(*batch_new)(struct quo_store *s);
@@ -79,7 +127,7 @@ struct quo_store_ops {
      * at a time is under way. Always completes. */
     void (*commit)(struct quo_store *s, struct quo_commit *commit);
 
-    /* Visits entries with lo <= key < hi in key order, blocking; for start-up, checks and tools.
+    /* Visits entries with lo <= key < hi in key order, blocking; for start-up and tools.
      * Stops when `visit` returns false. QUO_OK, QUO_IO_ERROR or QUO_CORRUPT. */
     enum quo_status (*scan)(
         struct quo_store *s, enum quo_family family, struct quo_slice lo, struct quo_slice hi,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "storage-node/engine/ordered.h"
+#include "storage-node/engine/range.h"
 
 #define KEPT_ALL ((1u << QUO_FAMILY_COUNT) - 1)
 
@@ -91,6 +92,36 @@ static enum quo_status memory_get(struct quo_store *store, enum quo_family famil
     return QUO_OK;
 }
 
+static void read_range(struct memory_store *s, struct quo_range *range)
+{
+    struct quo_pair *pair;
+
+    if (strikes(&s->faults.load_in)) {
+        range->load.status = s->faults.load_status;
+        return;
+    }
+    if (s->families[range->load.family] == NULL)
+        return;
+    pair = quo_ordered_seek(s->families[range->load.family], range->lo);
+    for (; pair != NULL && quo_key_compare(quo_pair_key(pair), range->hi) < 0;
+         pair = quo_pair_next(pair)) {
+        const struct quo_shared *value = quo_pair_value(pair);
+        if (!quo_range_add(range, quo_pair_key(pair), quo_slice(value->bytes, value->len)))
+            return;
+    }
+}
+
+static void finish_load(struct memory_store *s, struct quo_load *load)
+{
+    if (load->range != NULL)
+        read_range(s, load->range);
+    else
+        load->status = strikes(&s->faults.load_in)
+                           ? s->faults.load_status
+                           : look_up(s, load->family, load->key, &load->value);
+    load->done(load);
+}
+
 static void finish_loads(struct quo_task *task)
 {
     struct memory_store *s = QUO_CONTAINER_OF(task, struct memory_store, loads_task);
@@ -100,24 +131,39 @@ static void finish_loads(struct quo_task *task)
     s->loads_end = &s->loads;
     for (; load != NULL; load = next) {
         next = load->engine;
-        load->status = strikes(&s->faults.load_in)
-                           ? s->faults.load_status
-                           : look_up(s, load->family, load->key, &load->value);
-        load->done(load);
+        finish_load(s, load);
     }
 }
 
-static void memory_load(struct quo_store *store, struct quo_load *load)
+static void start_load(struct memory_store *s, struct quo_load *load)
 {
-    struct memory_store *s = self(store);
     bool posted = s->loads != NULL;
 
-    load->value = (struct quo_pinned){0};
     load->engine = NULL;
     *s->loads_end = load;
     s->loads_end = (struct quo_load **)&load->engine;
     if (!posted)
         s->mailbox->ops->post(s->mailbox, &s->loads_task);
+}
+
+static void memory_load(struct quo_store *store, struct quo_load *load)
+{
+    load->value = (struct quo_pinned){0};
+    load->range = NULL;
+    start_load(self(store), load);
+}
+
+static void memory_range(struct quo_store *store, struct quo_range *range)
+{
+    quo_range_begin(range);
+    range->load.range = range;
+    start_load(self(store), &range->load);
+}
+
+static void memory_range_release(struct quo_store *store, struct quo_range *range)
+{
+    (void)store;
+    quo_range_free(range);
 }
 
 static struct quo_batch *memory_batch_new(struct quo_store *store)
@@ -261,6 +307,8 @@ static const struct quo_store_ops memory_ops = {
     .get = memory_get,
     .release = memory_release,
     .load = memory_load,
+    .range = memory_range,
+    .range_release = memory_range_release,
     .batch_new = memory_batch_new,
     .batch_free = memory_batch_free,
     .batch_clear = memory_batch_clear,

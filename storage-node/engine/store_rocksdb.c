@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "storage-node/engine/engine.h"
+#include "storage-node/engine/range.h"
 #include "storage-node/engine/wal_check.h"
 
 #define READERS_MAX 64
@@ -194,16 +195,87 @@ static void append(struct quo_load ***end, struct quo_load *load)
     *end = (struct quo_load **)&load->engine;
 }
 
-static void rocks_load(struct quo_store *store, struct quo_load *load)
+static void hand_to_readers(struct rocks_store *s, struct quo_load *load)
 {
-    struct rocks_store *s = self(store);
-
-    load->value = (struct quo_pinned){0};
     s->loads_under_way++;
     pthread_mutex_lock(&s->mutex);
     append(&s->loads_end, load);
     pthread_cond_signal(&s->load_came);
     pthread_mutex_unlock(&s->mutex);
+}
+
+static void rocks_load(struct quo_store *store, struct quo_load *load)
+{
+    load->value = (struct quo_pinned){0};
+    load->range = NULL;
+    hand_to_readers(self(store), load);
+}
+
+static void rocks_range(struct quo_store *store, struct quo_range *range)
+{
+    quo_range_begin(range);
+    range->load.range = range;
+    hand_to_readers(self(store), &range->load);
+}
+
+static void rocks_range_release(struct quo_store *store, struct quo_range *range)
+{
+    (void)store;
+    quo_range_free(range);
+}
+
+/* Requires the gate, or to be the loop. */
+static enum quo_status visit_range(struct rocks_store *s, enum quo_family family,
+                                   struct quo_slice lo, struct quo_slice hi,
+                                   bool (*visit)(void *, struct quo_slice, struct quo_slice),
+                                   void *context)
+{
+    rocksdb_readoptions_t *options;
+    rocksdb_iterator_t *iterator;
+    char *message = NULL;
+    bool more = true;
+
+    if (s->db == NULL)
+        return QUO_IO_ERROR;
+    options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_iterate_upper_bound(options, chars(hi), hi.len);
+    rocksdb_readoptions_set_fill_cache(options, 0);
+    iterator = rocksdb_create_iterator_cf(s->db, options, s->families[family]);
+    rocksdb_iter_seek(iterator, chars(lo), lo.len);
+    while (more && rocksdb_iter_valid(iterator)) {
+        size_t key_len, value_len;
+        const char *key = rocksdb_iter_key(iterator, &key_len);
+        const char *value = rocksdb_iter_value(iterator, &value_len);
+        more = visit(context, quo_slice(key, key_len), quo_slice(value, value_len));
+        if (more)
+            rocksdb_iter_next(iterator);
+    }
+    rocksdb_iter_get_error(iterator, &message);
+    rocksdb_iter_destroy(iterator);
+    rocksdb_readoptions_destroy(options);
+    return message == NULL ? QUO_OK : read_status(message);
+}
+
+static enum quo_status rocks_scan(struct quo_store *store, enum quo_family family,
+                                  struct quo_slice lo, struct quo_slice hi,
+                                  bool (*visit)(void *, struct quo_slice, struct quo_slice),
+                                  void *context)
+{
+    return visit_range(self(store), family, lo, hi, visit, context);
+}
+
+static bool take_entry(void *range, struct quo_slice key, struct quo_slice value)
+{
+    return quo_range_add(range, key, value);
+}
+
+static void read_range(struct rocks_store *s, struct quo_range *range)
+{
+    enum quo_status status =
+        visit_range(s, range->load.family, range->lo, range->hi, take_entry, range);
+
+    if (status != QUO_OK)
+        range->load.status = status;
 }
 
 /* Returns NULL when the readers shall end. */
@@ -244,7 +316,10 @@ static void *run_reader(void *store)
 
     while ((load = next_load(s)) != NULL) {
         pthread_rwlock_rdlock(&s->gate);
-        load->status = read_pinned(s, s->read_disk, load->family, load->key, &load->value);
+        if (load->range != NULL)
+            read_range(s, load->range);
+        else
+            load->status = read_pinned(s, s->read_disk, load->family, load->key, &load->value);
         pthread_rwlock_unlock(&s->gate);
         atomic_fetch_add_explicit(&s->loads_served, 1, memory_order_relaxed);
         hand_back(s, load);
@@ -598,40 +673,6 @@ static void finish_commit(struct quo_task *task)
     commit->done(commit);
 }
 
-/* Scans. */
-
-static enum quo_status rocks_scan(struct quo_store *store, enum quo_family family,
-                                  struct quo_slice lo, struct quo_slice hi,
-                                  bool (*visit)(void *, struct quo_slice, struct quo_slice),
-                                  void *context)
-{
-    struct rocks_store *s = self(store);
-    rocksdb_readoptions_t *options;
-    rocksdb_iterator_t *iterator;
-    char *message = NULL;
-    bool more = true;
-
-    if (s->db == NULL)
-        return QUO_IO_ERROR;
-    options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_iterate_upper_bound(options, chars(hi), hi.len);
-    rocksdb_readoptions_set_fill_cache(options, 0);
-    iterator = rocksdb_create_iterator_cf(s->db, options, s->families[family]);
-    rocksdb_iter_seek(iterator, chars(lo), lo.len);
-    while (more && rocksdb_iter_valid(iterator)) {
-        size_t key_len, value_len;
-        const char *key = rocksdb_iter_key(iterator, &key_len);
-        const char *value = rocksdb_iter_value(iterator, &value_len);
-        more = visit(context, quo_slice(key, key_len), quo_slice(value, value_len));
-        if (more)
-            rocksdb_iter_next(iterator);
-    }
-    rocksdb_iter_get_error(iterator, &message);
-    rocksdb_iter_destroy(iterator);
-    rocksdb_readoptions_destroy(options);
-    return message == NULL ? QUO_OK : read_status(message);
-}
-
 /* Life. */
 
 static void stop_threads(struct rocks_store *s)
@@ -698,6 +739,8 @@ static const struct quo_store_ops rocks_ops = {
     .get = rocks_get,
     .release = rocks_release,
     .load = rocks_load,
+    .range = rocks_range,
+    .range_release = rocks_range_release,
     .batch_new = rocks_batch_new,
     .batch_free = rocks_batch_free,
     .batch_clear = rocks_batch_clear,

@@ -410,6 +410,116 @@ static void scans_ranges_in_key_order(void **state)
     expect_scan(w, quo_slice(NULL, 0), end, 2, "a=0 ab=1 ");
 }
 
+static void range_wait(struct world *w, struct quo_range *range)
+{
+    bool done = false;
+
+    range->load.family = w->family;
+    range->load.done = load_done;
+    range->load.context = &done;
+    w->store->ops->range(w->store, range);
+    assert_false(done);
+    while (!done)
+        pump_one(&w->pump);
+    assert_int_equal(range->load.status, QUO_OK);
+}
+
+/* The entries as "key=value/length ", with " ..." when there are more. */
+static void expect_range(struct world *w, struct quo_range *range, const char *wanted)
+{
+    char said[256] = "";
+    struct quo_range_entry entry;
+    size_t at = 0, len = 0;
+    uint32_t count = 0;
+
+    range_wait(w, range);
+    while (quo_range_next(range, &at, &entry)) {
+        len += (size_t)snprintf(said + len, sizeof(said) - len, "%.*s=%.*s/%u ", (int)entry.key.len,
+                                (const char *)entry.key.data, (int)entry.value.len,
+                                (const char *)entry.value.data, entry.value_len);
+        count++;
+    }
+    if (range->more)
+        snprintf(said + len, sizeof(said) - len, "...");
+    assert_string_equal(said, wanted);
+    assert_int_equal(count, range->count);
+    w->store->ops->range_release(w->store, range);
+}
+
+static struct quo_range range_of(const char *lo, const char *hi)
+{
+    return (struct quo_range){.lo = quo_slice_of(lo),
+                              .hi = quo_slice_of(hi),
+                              .count_max = 100,
+                              .bytes_max = 1000,
+                              .value_max = 100};
+}
+
+static void reads_ranges_off_the_loop(void **state)
+{
+    struct world *w = *state;
+    struct quo_range range = range_of("a", "z");
+
+    expect_range(w, &range, "");
+    put(w, "b", "second");
+    put(w, "a", "first");
+    put(w, "bb", "");
+    put(w, "z", "not in it");
+    expect_range(w, &range, "a=first/5 b=second/6 bb=/0 ");
+    range = range_of("b", "bb");
+    expect_range(w, &range, "b=second/6 ");
+    range = range_of("a", "z");
+    range.value_max = 2;
+    expect_range(w, &range, "a=fi/5 b=se/6 bb=/0 ");
+}
+
+static void ranges_stop_at_their_maxima(void **state)
+{
+    struct world *w = *state;
+    struct quo_range range = range_of("a", "z");
+
+    put(w, "a", "first");
+    put(w, "b", "second");
+    range.count_max = 1;
+    expect_range(w, &range, "a=first/5 ...");
+    range.count_max = 2;
+    expect_range(w, &range, "a=first/5 b=second/6 ");
+    range.bytes_max = 1;
+    expect_range(w, &range, "a=first/5 ...");
+}
+
+/* Reads of both kinds share the pool. */
+static void many_ranges_and_loads_at_once(void **state)
+{
+    struct world *w = *state;
+    struct quo_range ranges[8];
+    struct quo_load loads[8];
+    bool done[16] = {false};
+
+    put(w, "a", "first");
+    for (int i = 0; i < 8; i++) {
+        ranges[i] = range_of("a", "z");
+        ranges[i].load =
+            (struct quo_load){.family = w->family, .done = load_done, .context = &done[i]};
+        w->store->ops->range(w->store, &ranges[i]);
+        loads[i] = (struct quo_load){.family = w->family,
+                                     .key = quo_slice_of("a"),
+                                     .done = load_done,
+                                     .context = &done[8 + i]};
+        w->store->ops->load(w->store, &loads[i]);
+    }
+    for (int i = 0; i < 16; i++) {
+        while (!done[i])
+            pump_one(&w->pump);
+    }
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(ranges[i].count, 1);
+        w->store->ops->range_release(w->store, &ranges[i]);
+        assert_int_equal(loads[i].status, QUO_OK);
+        w->store->ops->release(w->store, &loads[i].value);
+    }
+}
+
 /* Against a twin that cannot be wrong. */
 #define TWIN_KEYS 64
 static void agrees_with_an_array(void **state)
@@ -580,6 +690,9 @@ int main(void)
         EACH_ENGINE(commits_follow_each_other),
         EACH_ENGINE(loads_while_committing),
         EACH_ENGINE(scans_ranges_in_key_order),
+        EACH_ENGINE(reads_ranges_off_the_loop),
+        EACH_ENGINE(ranges_stop_at_their_maxima),
+        EACH_ENGINE(many_ranges_and_loads_at_once),
         EACH_ENGINE(agrees_with_an_array),
         CASE(swallows_all_but_meta, null),
         CASE(keeps_everything_when_closed_and_opened, rocksdb),
