@@ -257,6 +257,7 @@ static void completeness_has_an_edge(void **state)
     assert_true(quo_ring_complete_keyed(from, START_MS + 600001, 600));
     assert_false(quo_ring_complete_keyed(from, 0, 600)); /* nothing below zero is looked for */
     assert_false(quo_ring_complete_keyed(from, 0, UINT32_MAX));
+    assert_false(quo_ring_complete_keyed(from, START_MS + 5000000000, UINT32_MAX));
     assert_true(quo_ring_complete_keyed(from, UINT64_MAX, UINT32_MAX));
     const struct quo_version highest = {UINT64_MAX, UINT64_MAX};
     assert_false(quo_ring_complete_keyed(highest, START_MS, QUO_RETENTION_MAX_S));
