@@ -13,6 +13,7 @@
 
 #include "proxy/http/server.h"
 #include "quorate/config.h"
+#include "quorate/listen.h"
 #include "quorate/log.h"
 #include "quorate/map_file.h"
 
@@ -400,8 +401,8 @@ int main(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     sources.loops = choose_loops();
     raise_descriptors();
-    if (quo_http_listen(settings.listen_host, (uint16_t)settings.listen_port, sources.loops,
-                        listeners, &port, why, sizeof why) != QUO_OK)
+    if (quo_listen(settings.listen_host, (uint16_t)settings.listen_port, sources.loops, listeners,
+                   &port, why, sizeof why) != QUO_OK)
         fail(why);
     start_lanes(listeners);
     quo_log(QUO_LOG_INFO, "proxy.started", "host=%s port=%u loops=%u release=%s",

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "quorate/config.h"
+#include "quorate/listen.h"
 #include "quorate/log.h"
 #include "quorate/map_file.h"
 #include "quorate/net.h"
@@ -58,6 +59,7 @@ static struct node {
     struct quo_identity identity;
     int lock;
     struct quo_node_info info; /* what the map says of this node */
+    uint16_t port;             /* where it takes frames */
     uint32_t epoch;
     struct quo_loop *loop;
     struct quo_store *store;
@@ -292,22 +294,31 @@ static void open_store(void)
         fail("%s", why);
 }
 
+static int listen_on(const char *host, uint16_t port, uint16_t *ret_port)
+{
+    char why[WHY_MAX];
+    int listener;
+
+    if (quo_listen(host, port, 1, &listener, ret_port, why, sizeof why) != QUO_OK)
+        fail("cannot listen on %s", why);
+    return listener;
+}
+
 static void make_acceptor(void)
 {
-    struct quo_acceptor_options options = {
+    const char *host = settings.listen_host[0] != '\0' ? settings.listen_host : node.info.host;
+    const uint16_t port =
+        settings.listen_port != 0 ? (uint16_t)settings.listen_port : node.info.port;
+    const struct quo_acceptor_options options = {
         .loop = node.loop,
-        .host = settings.listen_host[0] != '\0' ? settings.listen_host : node.info.host,
-        .port = settings.listen_port != 0 ? (uint16_t)settings.listen_port : node.info.port,
+        .listener = listen_on(host, port, &node.port),
         .cluster = node.identity.cluster,
         .replica = node.identity.replica,
         .epoch = node.epoch,
     };
-    enum quo_status status = quo_acceptor_new(&options, &node.acceptor);
 
-    if (status == QUO_UNAVAILABLE)
-        fail("cannot listen on %s port %u: %s", options.host, (unsigned)options.port,
-             strerror(errno));
-    if (status != QUO_OK)
+    node.acceptor = quo_acceptor_new(&options);
+    if (node.acceptor == NULL)
         fail("out of memory");
 }
 
@@ -330,22 +341,18 @@ static void make_admin(void)
 {
     struct quo_admin_options options = {
         .loop = node.loop,
-        .host = settings.admin_host,
-        .port = (uint16_t)settings.admin_port,
         .server = node.server,
         .net = quo_acceptor_stats(node.acceptor),
         .engine_metrics = engine_metrics,
         .engine_failure = engine_failure,
     };
-    enum quo_status status;
+    uint16_t port;
 
     if (settings.admin_port == 0)
         return;
-    status = quo_admin_new(&options, &node.admin);
-    if (status == QUO_UNAVAILABLE)
-        fail("cannot listen on %s port %u: %s", options.host, (unsigned)options.port,
-             strerror(errno));
-    if (status != QUO_OK)
+    options.listener = listen_on(settings.admin_host, (uint16_t)settings.admin_port, &port);
+    node.admin = quo_admin_new(&options);
+    if (node.admin == NULL)
         fail("out of memory");
 }
 
@@ -367,9 +374,8 @@ static void tell_changes(void)
         quo_log(QUO_LOG_INFO, "node.started",
                 "name=%s replica=%016" PRIx64 " host=%s port=%u epoch=%u engine=%s release=%s",
                 node.info.name, node.identity.replica,
-                quo_log_quote(quo_slice_of(node.info.host), host, sizeof host),
-                (unsigned)quo_acceptor_port(node.acceptor), (unsigned)node.epoch, settings.engine,
-                QUO_RELEASE);
+                quo_log_quote(quo_slice_of(node.info.host), host, sizeof host), (unsigned)node.port,
+                (unsigned)node.epoch, settings.engine, QUO_RELEASE);
     }
     if (failed && !node.told_failed)
         quo_log(QUO_LOG_ERROR, "storage.failed", "why=%s",

@@ -1,8 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
-#include <netdb.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "api/runtime/link.h"
 #include "api/runtime/loop_h2o.h"
@@ -30,7 +28,7 @@ struct quo_acceptor {
     struct quo_loop *loop;
     struct quo_msg_hello hello;
     h2o_socket_t *listener; /* NULL once closed */
-    uint16_t port;
+    uint16_t port;          /* for log lines */
     bool paused;
     uint64_t resume_us; /* when paused */
     uint64_t tick_us;
@@ -230,38 +228,6 @@ static const struct quo_transport_ops transport_ops = {.reserve = reserve, .seal
 
 /* Making and freeing */
 
-/* Returns -1 and errno when the address cannot be had. */
-static int bind_one(const struct quo_address *address)
-{
-    const int on = 1;
-    int fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-        bind(fd, (const struct sockaddr *)&address->sa, address->len) == 0 &&
-        listen(fd, SOMAXCONN) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-static int bind_first(const char *host, uint16_t port)
-{
-    struct quo_addresses addresses;
-    int error = quo_resolve(host, port, AI_PASSIVE, &addresses);
-    if (error != 0) {
-        if (error != EAI_SYSTEM)
-            errno = EADDRNOTAVAIL;
-        return -1;
-    }
-    int fd = -1;
-    for (uint32_t i = 0; i < addresses.count && fd < 0; i++)
-        fd = bind_one(&addresses.at[i]);
-    return fd;
-}
-
 static void listen_on(struct quo_acceptor *acceptor, int fd)
 {
     acceptor->listener =
@@ -289,23 +255,15 @@ static void init(struct quo_acceptor *acceptor, const struct quo_acceptor_option
     acceptor->timed.expire = expire;
 }
 
-enum quo_status quo_acceptor_new(const struct quo_acceptor_options *options,
-                                 struct quo_acceptor **ret)
+struct quo_acceptor *quo_acceptor_new(const struct quo_acceptor_options *options)
 {
-    const int fd =
-        options->host != NULL ? bind_first(options->host, options->port) : options->listener;
-    if (fd < 0)
-        return QUO_UNAVAILABLE;
     struct quo_acceptor *acceptor = calloc(1, sizeof *acceptor);
-    if (acceptor == NULL) {
-        close(fd);
-        return QUO_NO_MEMORY;
-    }
+    if (acceptor == NULL)
+        return NULL;
     init(acceptor, options);
-    listen_on(acceptor, fd);
+    listen_on(acceptor, options->listener);
     quo_loop_add_timed(acceptor->loop, &acceptor->timed);
-    *ret = acceptor;
-    return QUO_OK;
+    return acceptor;
 }
 
 void quo_acceptor_close_listener(struct quo_acceptor *acceptor)
@@ -349,9 +307,4 @@ struct quo_transport *quo_acceptor_transport(struct quo_acceptor *acceptor)
 const struct quo_net_stats *quo_acceptor_stats(const struct quo_acceptor *acceptor)
 {
     return &acceptor->stats;
-}
-
-uint16_t quo_acceptor_port(const struct quo_acceptor *acceptor)
-{
-    return acceptor->port;
 }

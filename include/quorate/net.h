@@ -46,19 +46,15 @@ void quo_peers_free(struct quo_peers *peers);
 struct quo_acceptor;
 struct quo_acceptor_options {
     struct quo_loop *loop;
-    const char *host; /* numeric address or name to bind; NULL: take `listener` over */
-    uint16_t port;    /* 0: any, see quo_acceptor_port */
-    int listener;     /* a listening socket, closed with the acceptor, and when it cannot be made */
+    int listener; /* a listening socket; the acceptor owns it once it is made */
     uint64_t cluster;
     uint64_t replica; /* 0 for a proxy */
     uint32_t epoch;
 };
-/* Returns QUO_OK, QUO_UNAVAILABLE (errno says why the address cannot be had) or QUO_NO_MEMORY. */
-enum quo_status quo_acceptor_new(const struct quo_acceptor_options *options,
-                                 struct quo_acceptor **ret);
+/* Returns NULL when out of memory. */
+struct quo_acceptor *quo_acceptor_new(const struct quo_acceptor_options *options);
 struct quo_transport *quo_acceptor_transport(struct quo_acceptor *acceptor);
 const struct quo_net_stats *quo_acceptor_stats(const struct quo_acceptor *acceptor);
-uint16_t quo_acceptor_port(const struct quo_acceptor *acceptor);
 /* Stops accepting; existing connections go on. */
 void quo_acceptor_close_listener(struct quo_acceptor *acceptor);
 /* Whether some outbox still holds bytes. */

@@ -1,6 +1,6 @@
 /* One loop's HTTP server: HTTP/1.1, and HTTP/2 over cleartext with prior knowledge.
  *
- * Threads: everything in the loop's thread, except quo_http_stats and quo_http_listen.
+ * Threads: everything in the loop's thread, except quo_http_stats.
  */
 #ifndef QUORATE_HTTP_SERVER_H
 #define QUORATE_HTTP_SERVER_H
@@ -33,12 +33,5 @@ const struct quo_http_stats *quo_http_stats(const struct quo_http *http);
 void quo_http_drain(struct quo_http *http);
 /* Whether the last connection has ended. */
 bool quo_http_drained(const struct quo_http *http);
-
-/* Opens `count` sockets that share one address, so that the kernel spreads connections over loops.
- * `port` 0: the kernel chooses, see *ret_port. Start-up only.
- * Returns QUO_OK; QUO_UNAVAILABLE with a sentence in `why` when the address cannot be had, also
- * when another process listens there in the same shared manner. */
-enum quo_status quo_http_listen(const char *host, uint16_t port, uint32_t count, int *ret_sockets,
-                                uint16_t *ret_port, char *why, size_t why_size);
 
 #endif

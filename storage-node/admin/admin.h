@@ -15,8 +15,7 @@ struct quo_admin;
 
 struct quo_admin_options {
     struct quo_loop *loop;
-    const char *host;                /* numeric address or name to bind */
-    uint16_t port;                   /* 0: any, see quo_admin_port */
+    int listener;                    /* a listening socket; the admin owns it once it is made */
     const struct quo_server *server; /* borrowed; these two outlive the admin */
     const struct quo_net_stats *net;
     /* What only the engine knows: its figures, and why it failed last ("" for nothing). */
@@ -25,9 +24,8 @@ struct quo_admin_options {
     void *context;
 };
 
-/* QUO_OK, QUO_UNAVAILABLE (errno says why the address cannot be had) or QUO_NO_MEMORY. */
-enum quo_status quo_admin_new(const struct quo_admin_options *options, struct quo_admin **ret);
-uint16_t quo_admin_port(const struct quo_admin *admin);
+/* Returns NULL when out of memory. */
+struct quo_admin *quo_admin_new(const struct quo_admin_options *options);
 /* From here on /readyz says that the node is stopping. */
 void quo_admin_drain(struct quo_admin *admin);
 /* Hangs up on everybody, running turns of the loop for that, and frees. NULL is fine. */

@@ -1,11 +1,8 @@
 #include <errno.h>
 #include <h2o.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "api/runtime/resolve.h"
 #include "storage-node/admin/admin.h"
 
 /* Probes and scrapers are few. Over this, further ones wait to be accepted. */
@@ -31,7 +28,6 @@ struct quo_admin {
     h2o_context_t context;
     h2o_accept_ctx_t accept;
     h2o_socket_t *listener;
-    uint16_t port;
     size_t connection_count;
     h2o_linklist_t connections;
 };
@@ -189,33 +185,6 @@ static void resume_accepting(struct quo_timed *timed, uint64_t mono_us)
 
 /* Life. */
 
-/* Returns -1 with errno. */
-static int bind_first(const char *host, uint16_t port)
-{
-    const int on = 1;
-    struct quo_addresses addresses;
-    int error = quo_resolve(host, port, AI_PASSIVE, &addresses);
-
-    if (error != 0) {
-        if (error != EAI_SYSTEM)
-            errno = EADDRNOTAVAIL;
-        return -1;
-    }
-    for (uint32_t i = 0; i < addresses.count; i++) {
-        const struct quo_address *at = &addresses.at[i];
-        int fd = socket(at->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-            continue;
-        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-            bind(fd, (const struct sockaddr *)&at->sa, at->len) == 0 && listen(fd, 64) == 0)
-            return fd;
-        error = errno;
-        close(fd);
-        errno = error;
-    }
-    return -1;
-}
-
 static void configure(struct quo_admin *admin)
 {
     h2o_hostconf_t *host;
@@ -234,48 +203,29 @@ static void configure(struct quo_admin *admin)
 
 static void listen_on(struct quo_admin *admin, int fd)
 {
-    struct sockaddr_storage address;
-    struct sockaddr *at = (struct sockaddr *)&address;
-
     admin->listener = h2o_evloop_socket_create(quo_loop_native(admin->options.loop), fd,
                                                H2O_SOCKET_FLAG_DONT_READ);
     admin->listener->data = admin;
     h2o_socket_read_start(admin->listener, on_accept);
-    if (h2o_socket_getsockname(admin->listener, at) > 0)
-        admin->port = (uint16_t)h2o_socket_getport(at);
 }
 
-enum quo_status quo_admin_new(const struct quo_admin_options *options, struct quo_admin **ret)
+struct quo_admin *quo_admin_new(const struct quo_admin_options *options)
 {
     struct quo_admin *admin = calloc(1, sizeof(*admin));
-    int fd;
 
     if (admin == NULL)
-        return QUO_NO_MEMORY;
-    fd = bind_first(options->host, options->port);
-    if (fd < 0) {
-        int error = errno;
-        free(admin);
-        errno = error;
-        return QUO_UNAVAILABLE;
-    }
+        return NULL;
     admin->options = *options;
     h2o_linklist_init_anchor(&admin->connections);
     configure(admin);
     h2o_context_init(&admin->context, quo_loop_native(options->loop), &admin->config);
     admin->accept = (h2o_accept_ctx_t){.ctx = &admin->context, .hosts = admin->config.hosts};
-    listen_on(admin, fd);
+    listen_on(admin, options->listener);
     admin->resume_us = UINT64_MAX;
     admin->resume.deadline = resume_deadline;
     admin->resume.expire = resume_accepting;
     quo_loop_add_timed(options->loop, &admin->resume);
-    *ret = admin;
-    return QUO_OK;
-}
-
-uint16_t quo_admin_port(const struct quo_admin *admin)
-{
-    return admin->port;
+    return admin;
 }
 
 void quo_admin_drain(struct quo_admin *admin)

@@ -23,6 +23,7 @@ OWNERS = {
     "mailbox.h": PORT,
     "store.h": PORT,
     "transport.h": PORT,
+    "listen.h": "quo_runtime",
     "loop.h": "quo_runtime",
     "net.h": "quo_runtime",
     "config.h": "quo_runtime",

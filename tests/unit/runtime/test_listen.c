@@ -11,7 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/http/server.h"
+#include "quorate/base.h"
+#include "quorate/listen.h"
 
 static bool can_connect(uint16_t port)
 {
@@ -31,7 +32,7 @@ static void all_sockets_share_the_port(void **state)
     char why[256] = "";
 
     (void)state;
-    assert_int_equal(quo_http_listen("127.0.0.1", 0, 3, sockets, &port, why, sizeof why), QUO_OK);
+    assert_int_equal(quo_listen("127.0.0.1", 0, 3, sockets, &port, why, sizeof why), QUO_OK);
     assert_int_not_equal(port, 0);
     for (size_t i = 0; i < QUO_COUNT(sockets); i++) {
         struct sockaddr_in name;
@@ -54,17 +55,15 @@ static void a_port_in_use_is_refused_even_when_it_could_be_shared(void **state)
 
     (void)state;
     for (uint32_t count = 1; count <= 2; count++) {
-        assert_int_equal(quo_http_listen("127.0.0.1", 0, count, first, &port, why, sizeof why),
-                         QUO_OK);
-        assert_int_equal(quo_http_listen("127.0.0.1", port, 2, second, &other, why, sizeof why),
+        assert_int_equal(quo_listen("127.0.0.1", 0, count, first, &port, why, sizeof why), QUO_OK);
+        assert_int_equal(quo_listen("127.0.0.1", port, 2, second, &other, why, sizeof why),
                          QUO_UNAVAILABLE);
         snprintf(number, sizeof number, "%u", port);
         assert_non_null(strstr(why, number));
         for (uint32_t i = 0; i < count; i++)
             close(first[i]);
         /* And free again. */
-        assert_int_equal(quo_http_listen("127.0.0.1", port, 1, second, &other, why, sizeof why),
-                         QUO_OK);
+        assert_int_equal(quo_listen("127.0.0.1", port, 1, second, &other, why, sizeof why), QUO_OK);
         assert_int_equal(other, port);
         close(second[0]);
     }
@@ -77,9 +76,26 @@ static void a_host_that_is_not_here_is_refused(void **state)
     char why[256] = "";
 
     (void)state;
-    assert_int_equal(quo_http_listen("192.0.2.1", 0, 1, sockets, &port, why, sizeof why),
+    assert_int_equal(quo_listen("192.0.2.1", 0, 1, sockets, &port, why, sizeof why),
                      QUO_UNAVAILABLE);
     assert_non_null(strstr(why, "192.0.2.1"));
+    assert_int_equal(quo_listen("no such host", 0, 1, sockets, &port, why, sizeof why),
+                     QUO_UNAVAILABLE);
+    assert_non_null(strstr(why, "no such host"));
+    assert_int_equal(port, 0);
+}
+
+static void hosts_may_be_names(void **state)
+{
+    int sockets[2];
+    uint16_t port = 0;
+    char why[256];
+
+    (void)state;
+    assert_int_equal(quo_listen("localhost", 0, 2, sockets, &port, why, sizeof why), QUO_OK);
+    assert_true(can_connect(port));
+    close(sockets[0]);
+    close(sockets[1]);
 }
 
 int main(void)
@@ -88,6 +104,7 @@ int main(void)
         cmocka_unit_test(all_sockets_share_the_port),
         cmocka_unit_test(a_port_in_use_is_refused_even_when_it_could_be_shared),
         cmocka_unit_test(a_host_that_is_not_here_is_refused),
+        cmocka_unit_test(hosts_may_be_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
