@@ -108,6 +108,14 @@ struct quo_found {
     struct quo_replica_view view;
 };
 
+/* What is held for the key of a write. Either `older`, the overlay's entry, or `found`, what the
+ * engine holds when the overlay has nothing. */
+struct quo_held {
+    const struct quo_replica_view *view;
+    struct quo_unsynced *older;
+    struct quo_found *found;
+};
+
 /* A key being read off the loop, for one QUERY or for the writes of the key. Reused by free-list.
  */
 struct quo_reading {
@@ -192,6 +200,14 @@ void quo_query_run(struct quo_server *server, const struct quo_request *request)
 void quo_write_start(struct quo_server *server, struct quo_request *request, size_t value_len);
 /* Starts again; the limits that it passed when it came do not stop it now. */
 void quo_write_resume(struct quo_server *server, const struct quo_request *request);
+
+/* apply.c */
+
+/* Judges an admitted STORE, PREP or ACC by what is held, carries the verdict out and answers, or
+ * has a PREP wait for a group. May take the pin of held->found over; then the overlay has the key.
+ */
+void quo_apply(struct quo_server *server, const struct quo_request *request,
+               const struct quo_held *held);
 
 /* reply.c */
 

@@ -54,8 +54,8 @@ void quo_server_free(struct quo_server *server);
 /* Written by the server's thread, read by any (relaxed). */
 struct quo_server_stats {
     _Atomic uint64_t queries, stores, prepares, accepts; /* requests that came */
-    _Atomic uint64_t loads;            /* records read off the loop */
-    _Atomic uint64_t commits;          /* groups that reached the disk */
+    _Atomic uint64_t loads;                              /* records read off the loop */
+    _Atomic uint64_t commits;                            /* groups that reached the disk */
     _Atomic uint64_t committed, bytes; /* records in those, and bytes of all they hold */
     _Atomic uint64_t promises;         /* promises in those */
     _Atomic uint64_t superseded, nacks, wrong_epochs, not_replica, bad_kind, skews, busy, malformed,

@@ -1,5 +1,5 @@
-/* QUERY and STORE: each branch by table, then random sequences against a twin that replays the text
- * of PROTOCOLS B3 word by word. */
+/* QUERY and STORE alone: each branch by table, then random sequences against a twin that replays
+ * the text of PROTOCOLS B3 word by word. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
