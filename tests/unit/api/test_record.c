@@ -217,6 +217,12 @@ static void nonsense_is_refused(void **state)
     expect_malformed_byte(AT_RING + 32, 1); /* what quo_ring_check refuses */
     expect_malformed_byte(AT_RING + 33, QUO_CHANGE_STORED_COUNT);
     expect_malformed_byte(AT_TYPE, 255); /* longer than what is left */
+
+    struct quo_record record = blind_sample(), decoded;
+    uint8_t bytes[sizeof golden_blind];
+    record.version = QUO_VERSION_NONE;
+    quo_record_encode(&record, bytes);
+    assert_int_equal(quo_record_decode(quo_slice(bytes, sizeof bytes), &decoded), QUO_MALFORMED);
 }
 
 /* Everything that a record tells of its past lies in it: at its version is the most. */
@@ -233,6 +239,21 @@ static void nothing_is_above_the_version(void **state)
         bytes[places[i] + 15]++;
         assert_int_equal(quo_record_decode(quo_slice(bytes, sizeof bytes), &decoded),
                          QUO_MALFORMED);
+    }
+}
+
+/* Of the entries the last is the newest. */
+static void no_entry_is_above_the_version(void **state)
+{
+    (void)state;
+    uint8_t ring[3 * QUO_RING_ENTRY_SIZE], bytes[512];
+    struct quo_record record = {.ring = quo_slice(ring, sizeof ring)}, decoded;
+    make_ring(ring, 3);
+    for (uint64_t i = 1; i <= 3; i++) {
+        record.version = (struct quo_version){i << 32, 0};
+        quo_record_encode(&record, bytes);
+        assert_int_equal(quo_record_decode(quo_slice(bytes, quo_record_size(&record)), &decoded),
+                         i == 3 ? QUO_OK : QUO_MALFORMED);
     }
 }
 
@@ -371,6 +392,7 @@ int main(void)
         cmocka_unit_test(missing_bytes_are_refused),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(nothing_is_above_the_version),
+        cmocka_unit_test(no_entry_is_above_the_version),
         cmocka_unit_test(keyed_from_is_at_most_hist_from),
         cmocka_unit_test(rings_are_limited),
         cmocka_unit_test(tombstones_have_no_value),
