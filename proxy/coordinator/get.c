@@ -3,12 +3,6 @@
 #include "quorate/record.h"
 #include "quorate/testpoints.h"
 
-/* Time until the deadline; an event may come after it and before the timer. */
-static uint64_t left(const struct quo_get *get, uint64_t now_us)
-{
-    return get->deadline_us > now_us ? get->deadline_us - now_us : 0;
-}
-
 static struct quo_receipt *receipt_of(struct quo_get *get)
 {
     return &get->outcome.receipt;
@@ -85,7 +79,7 @@ static void answer(struct quo_get *get, enum quo_verdict verdict, struct quo_eff
 {
     QUO_INVARIANT(!get->answered);
     get->answered = true;
-    get->fetching = QUO_MEMBER_NONE;
+    quo_fetch_reset(&get->fetch);
     get->outcome.verdict = verdict;
     get->outcome.effect = QUO_NOT_APPLIED;
     fill_receipt(get);
@@ -120,8 +114,7 @@ static void begin_query(struct quo_get *get, uint64_t now_us, struct quo_effects
     get->round++;
     effects->round = get->round;
     get->spread = false;
-    get->fetching = QUO_MEMBER_NONE;
-    get->unfetchable = 0;
+    quo_fetch_reset(&get->fetch);
     receipt_of(get)->need = options.need;
     count_trip(get);
     quo_query_begin(&get->query, &get->plan, &options, effects);
@@ -137,47 +130,38 @@ static void restart(struct quo_get *get, uint64_t now_us, struct quo_effects *ef
     begin_query(get, now_us, effects);
 }
 
-/* Asks a holder of the newest version for its bytes. Returns false when none is left to ask. */
-static bool fetch(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
-{
-    quo_members holders = quo_query_holders(&get->query, get->query.newest);
-
-    if (get->fetching != QUO_MEMBER_NONE && quo_members_has(holders, get->fetching))
-        return true;
-    for (uint8_t i = 0; i < get->plan.count; i++) {
-        uint8_t member = get->plan.order[i];
-        if (!quo_members_has(holders & (quo_members)~get->unfetchable, member))
-            continue;
-        struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_QUERY);
-        effect->member = member;
-        effect->value_max = UINT32_MAX;
-        get->fetching = member;
-        get->fetch_until = now_us + left(get, now_us) / 2;
-        count_trip(get);
-        QUO_PROBE(READ_FETCHED_VALUE);
-        return true;
-    }
-    return false;
-}
-
 /* Whether the record of the newest version is at hand. If not, it is on its way, or the read starts
  * again since nobody is left who would hand it out. */
 static bool has_bytes(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
 {
-    if (quo_version_equal(get->kept, get->query.newest))
+    if (quo_fetch_is_done(&get->fetch, &get->query))
         return true;
-    if (!fetch(get, now_us, effects))
+    switch (
+        quo_fetch_ask(&get->fetch, &get->query, &get->plan, now_us, get->deadline_us, effects)) {
+    case QUO_FETCH_ASKED:
+        count_trip(get);
+        QUO_PROBE(READ_FETCHED_VALUE);
+        break;
+    case QUO_FETCH_AWAITED:
+        break;
+    case QUO_FETCH_IMPOSSIBLE:
         restart(get, now_us, effects);
+        break;
+    }
     return false;
 }
 
 static void answer_kept(struct quo_get *get, struct quo_effects *effects)
 {
-    answer(get, get->kept_tombstone ? QUO_VERDICT_ABSENT : QUO_VERDICT_FOUND, effects);
+    bool is_deleted = (get->fetch.kept_flags & QUO_RECORD_TOMBSTONE) != 0;
+
+    answer(get, is_deleted ? QUO_VERDICT_ABSENT : QUO_VERDICT_FOUND, effects);
 }
 
 static void begin_write_back(struct quo_get *get, struct quo_effects *effects)
 {
+    bool is_blind = (get->fetch.kept_flags & QUO_RECORD_BLIND) != 0;
+
     QUO_PROBE(READ_WRITE_BACK);
     quo_tally_init(&get->held, get->plan.sets, get->options.want.w);
     get->held.yes = durable_holders(get);
@@ -191,9 +175,10 @@ static void begin_write_back(struct quo_get *get, struct quo_effects *effects)
         uint8_t member = get->plan.order[i];
         if (!quo_members_has(get->written_back, member))
             continue;
-        struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_STORE);
+        struct quo_effect *effect =
+            quo_effects_add(effects, is_blind ? QUO_EFFECT_STORE : QUO_EFFECT_ACC);
         effect->member = member;
-        effect->flags = QUO_STORE_SYNC | QUO_STORE_WRITEBACK;
+        effect->flags = is_blind ? QUO_STORE_SYNC | QUO_STORE_WRITEBACK : 0;
     }
 }
 
@@ -207,11 +192,20 @@ static bool may_yet_agree(struct quo_get *get, uint64_t now_us, struct quo_effec
 {
     if (!get->spread) {
         get->spread = true;
-        get->spread_until = now_us + QUO_MIN(get->options.spread_us, left(get, now_us));
+        get->spread_until = QUO_MIN(now_us + get->options.spread_us, get->deadline_us);
         if (quo_query_rest(&get->query, &get->plan, effects) > 0)
             count_trip(get);
     }
     return now_us < get->spread_until && quo_query_waiting(&get->query) != 0;
+}
+
+/* Only kinds with consensus can have a promise above a record. A ballot that was promised in the
+ * old epoch, and nowhere accepted, may still be accepted once its promise is forgotten: a move
+ * leaves it none. */
+static bool must_settle(const struct quo_get *get)
+{
+    return get->options.settle && quo_version_compare(get->query.promised, get->query.newest) > 0 &&
+           !QUO_MUTANT(SETTLE_IGNORES_PROMISE);
 }
 
 /* Enough replies are in: what do they say? */
@@ -223,6 +217,10 @@ static void decide(struct quo_get *get, uint64_t now_us, struct quo_effects *eff
         fail(get, &get->query.replies, effects);
     if (vote != QUO_VOTE_WON)
         return;
+    if (must_settle(get)) {
+        get->turned = true;
+        return;
+    }
     /* No completed write can exist: it would have met this quorum. */
     if (quo_version_is_none(get->query.newest)) {
         answer(get, QUO_VERDICT_ABSENT, effects);
@@ -241,29 +239,11 @@ static void decide(struct quo_get *get, uint64_t now_us, struct quo_effects *eff
         begin_write_back(get, effects);
 }
 
-/* The bytes of this reply are worth keeping if nothing newer is known. */
-static void keep_if_newest(struct quo_get *get, const struct quo_msg_reply *reply,
-                           struct quo_effects *effects)
-{
-    struct quo_version version;
-    uint8_t flags;
-
-    if ((reply->flags & QUO_REPLY_VALUE) == 0 ||
-        !quo_version_equal(reply->version, get->query.newest) ||
-        quo_version_equal(reply->version, get->kept))
-        return;
-    /* quo_query_judge has decoded it. */
-    QUO_INVARIANT(quo_record_peek(reply->record, &version, &flags) == QUO_OK);
-    get->kept = version;
-    get->kept_tombstone = (flags & QUO_RECORD_TOMBSTONE) != 0;
-    quo_effects_add(effects, QUO_EFFECT_KEEP);
-}
-
 static void on_query_reply(struct quo_get *get, const struct quo_event *event,
                            struct quo_effects *effects)
 {
     const struct quo_msg_reply *reply = event->reply;
-    bool is_fetch = event->member == get->fetching;
+    bool is_fetch = quo_members_has(quo_fetch_waiting(&get->fetch), event->member);
     bool is_first = quo_members_has(quo_query_waiting(&get->query), event->member);
     bool is_something = reply->status == QUO_OK && !quo_version_is_none(reply->version);
     bool has_value = (reply->flags & QUO_REPLY_VALUE) != 0;
@@ -272,23 +252,20 @@ static void on_query_reply(struct quo_get *get, const struct quo_event *event,
      * without them it is the first reply once more. */
     if (!is_first && !has_value && (!is_fetch || is_something))
         return;
+    bool is_answer = quo_query_reply(&get->query, &get->plan, event->member, reply, effects);
+    if (is_answer)
+        quo_fetch_keep(&get->fetch, &get->query, reply, effects);
     if (is_fetch)
-        get->fetching = QUO_MEMBER_NONE;
-    if (quo_query_reply(&get->query, &get->plan, event->member, reply, effects))
-        keep_if_newest(get, reply, effects);
-    else if (is_fetch)
-        get->unfetchable |= QUO_MEMBER(event->member);
+        quo_fetch_end(&get->fetch, is_answer);
     decide(get, event->now_us, effects);
 }
 
 static void query_failed(struct quo_get *get, uint8_t member, struct quo_effects *effects)
 {
-    if (member == get->fetching) {
-        get->fetching = QUO_MEMBER_NONE;
-        get->unfetchable |= QUO_MEMBER(member);
-    } else {
+    if (quo_members_has(quo_fetch_waiting(&get->fetch), member))
+        quo_fetch_end(&get->fetch, false);
+    else
         quo_query_failed(&get->query, &get->plan, member, effects);
-    }
 }
 
 static void judge_write_back(struct quo_get *get, struct quo_effects *effects)
@@ -299,6 +276,20 @@ static void judge_write_back(struct quo_get *get, struct quo_effects *effects)
         answer_kept(get, effects);
     else if (vote == QUO_VOTE_LOST)
         fail(get, &get->held, effects);
+}
+
+/* What to do about a write-back that must not be. */
+static void on_write_back_refused(struct quo_get *get, enum quo_status why, uint64_t now_us,
+                                  struct quo_effects *effects)
+{
+    bool is_shared = get->plan.kind == QUO_KIND_CAS || get->plan.kind == QUO_KIND_MIXED;
+
+    if (why == QUO_NACK && is_shared) {
+        get->turned = true;
+        return;
+    }
+    QUO_PROBE(READ_RESTARTED);
+    restart(get, now_us, effects);
 }
 
 static void on_write_back_reply(struct quo_get *get, const struct quo_event *event,
@@ -314,8 +305,7 @@ static void on_write_back_reply(struct quo_get *get, const struct quo_event *eve
     /* Something newer is there, maybe already returned by another reader [T2]; or our version may
      * no longer be stored at all. */
     if (status == QUO_SUPERSEDED || status == QUO_NACK) {
-        QUO_PROBE(READ_RESTARTED);
-        restart(get, event->now_us, effects);
+        on_write_back_refused(get, status, event->now_us, effects);
         return;
     }
     if (status == QUO_OK && (durable || QUO_MUTANT(NON_DURABLE_COUNTS)))
@@ -383,10 +373,7 @@ static void on_timer(struct quo_get *get, const struct quo_event *event,
     if (get->phase != QUO_GET_QUERY)
         return;
     count_hedges(get, quo_query_timer(&get->query, &get->plan, event->now_us, effects));
-    if (get->fetching != QUO_MEMBER_NONE && event->now_us >= get->fetch_until) {
-        get->unfetchable |= QUO_MEMBER(get->fetching);
-        get->fetching = QUO_MEMBER_NONE;
-    }
+    quo_fetch_timer(&get->fetch, event->now_us);
     decide(get, event->now_us, effects);
 }
 
@@ -407,11 +394,12 @@ void quo_get_init(struct quo_get *get, const struct quo_plan *plan,
     get->plan = *plan;
     get->options = *options;
     get->deadline_us = options->now_us + options->want.timeout_ms * UINT64_C(1000);
-    get->fetching = QUO_MEMBER_NONE;
+    quo_fetch_reset(&get->fetch);
 }
 
 void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo_effects *effects)
 {
+    QUO_REQUIRE(!get->turned);
     effects->count = 0;
     effects->round = get->round;
     if (quo_event_members(event) != 0 && event->round != get->round &&
@@ -442,6 +430,8 @@ void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo
         on_hedge(get, event, effects);
         return;
     case QUO_EVENT_TAGGED:
+    case QUO_EVENT_APPLIED:
+    case QUO_EVENT_FORWARDED:
         break;
     }
     QUO_UNREACHABLE();
@@ -454,8 +444,8 @@ uint64_t quo_get_deadline(const struct quo_get *get)
     if (get->answered || get->phase != QUO_GET_QUERY)
         return get->deadline_us;
     uint64_t deadline = QUO_MIN(get->deadline_us, quo_query_deadline(&get->query, &get->plan));
-    if (get->fetching != QUO_MEMBER_NONE)
-        deadline = QUO_MIN(deadline, get->fetch_until);
+    if (quo_fetch_waiting(&get->fetch) != 0)
+        deadline = QUO_MIN(deadline, quo_fetch_deadline(&get->fetch));
     else if (get->spread)
         deadline = QUO_MIN(deadline, get->spread_until);
     return deadline;
@@ -467,8 +457,7 @@ quo_members quo_get_waiting(const struct quo_get *get)
         return 0;
     if (get->phase == QUO_GET_WRITE_BACK)
         return get->written_back & (quo_members)~quo_tally_voted(&get->held);
-    quo_members fetching = get->fetching == QUO_MEMBER_NONE ? 0 : QUO_MEMBER(get->fetching);
-    return quo_query_waiting(&get->query) | fetching;
+    return quo_query_waiting(&get->query) | quo_fetch_waiting(&get->fetch);
 }
 
 bool quo_get_finished(const struct quo_get *get)

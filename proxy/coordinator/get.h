@@ -7,6 +7,11 @@
  *     │                  answer                 answer                           │ nack
  *     └──────────────────────────────────────────────────────────────────────────┘ newer epoch
  *
+ * A write-back passes on the bytes found: by STORE what a blind write made, by ACC what a
+ * read-modify-write made. Where consensus may share the key, a refused write-back ends the read as
+ * such: it goes on as a read-modify-write that changes nothing (`turned`), and so does the read of
+ * a move that meets a promise above every record [T14].
+ *
  * SPREAD is no state of its own: the other replicas are asked within the query phase, since their
  * replies may agree and make the write-back unnecessary. Bytes that were left out of the newest
  * reply are fetched from a replica that holds them before anything is answered or written back.
@@ -17,13 +22,15 @@
 #define QUORATE_COORDINATOR_GET_H
 
 #include "proxy/coordinator/consistency.h"
-#include "proxy/coordinator/query.h"
+#include "proxy/coordinator/fetch.h"
 
 struct quo_get_options {
     struct quo_consistency want;
     uint64_t now_us;
     uint64_t hedge_us;  /* wait before a hedge; UINT64_MAX: never */
-    uint64_t spread_us; /* wait for the other replicas before a write-back */
+    uint64_t spread_us; /* wait for the other replicas before a write-back; a typical round trip */
+    uint64_t seed;      /* of the chance of a read that goes on as a read-modify-write */
+    bool settle;        /* of a move: a promise above the newest record must be overcome */
 };
 
 enum quo_get_phase { QUO_GET_QUERY = 1, QUO_GET_WRITE_BACK };
@@ -41,14 +48,12 @@ struct quo_get {
     bool spread;
     uint64_t spread_until;
 
-    struct quo_version kept; /* the version whose record the driver keeps */
-    bool kept_tombstone;
-    uint8_t fetching; /* member that was asked for the bytes; QUO_MEMBER_NONE */
-    uint64_t fetch_until;
-    quo_members unfetchable; /* members that failed to hand them out */
+    struct quo_fetch fetch;
 
     struct quo_tally held;    /* durable holders of the version, the write-back's acks among them */
     quo_members written_back; /* asked to store */
+
+    bool turned; /* nothing more comes of it: go on with a quo_rmw */
 
     struct quo_outcome outcome;
 };
@@ -56,7 +61,8 @@ struct quo_get {
 /* `plan` is copied. */
 void quo_get_init(struct quo_get *get, const struct quo_plan *plan,
                   const struct quo_get_options *options);
-/* Requires QUO_EVENT_START first and once. Stale, repeated and unexpected events change nothing. */
+/* Requires QUO_EVENT_START first and once, and that it has not turned. Stale, repeated and
+ * unexpected events change nothing. */
 void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo_effects *effects);
 /* The next moment at which it wants a QUO_EVENT_TIMER. */
 uint64_t quo_get_deadline(const struct quo_get *get);

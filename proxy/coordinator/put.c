@@ -130,7 +130,7 @@ static void judge_query(struct quo_put *put, struct quo_effects *effects)
         fail(put, &put->query.replies, effects);
     } else if (vote == QUO_VOTE_WON) {
         put->seen = quo_version_max(put->seen, put->query.seen);
-        put->promised |= put->query.promised;
+        put->promised |= !quo_version_is_none(put->query.promised);
         ask_for_tag(put, effects);
     }
 }
@@ -157,7 +157,7 @@ static void init_tallies(struct quo_put *put)
     quo_tally_init(&put->disk, put->plan.sets, one_less_if_mutant(put, put->options.want.dw));
     put->sent = 0;
     put->maybe = 0;
-    put->skewed = 0;
+    put->clocks.behind = 0;
 }
 
 static void begin_store(struct quo_put *put, struct quo_effects *effects)
@@ -199,24 +199,13 @@ static void start(struct quo_put *put, uint64_t now_us, struct quo_effects *effe
 }
 
 /* Every replica refused the version as too far ahead of its clock, or never got it: nothing took
- * effect, and another version may be tried. The clock to follow is one that as many replicas as
- * needed have reached. Returns whether it did so. */
+ * effect, and another version may be tried. Returns whether it did so. */
 static bool try_other_clock(struct quo_put *put, struct quo_effects *effects)
 {
-    uint64_t clock_ms = 0;
-    uint8_t count = quo_members_count(put->skewed);
+    uint64_t clock_ms;
 
-    if (count == 0 || (may_have_effect(put) && !QUO_MUTANT(RETAG_AFTER_SKEW)))
-        return false;
-    for (uint8_t i = 0; i < put->plan.count; i++) {
-        uint8_t as_late = 0;
-        for (uint8_t j = 0; j < put->plan.count; j++)
-            as_late += quo_members_has(put->skewed, j) && put->clock_ms[j] >= put->clock_ms[i];
-        if (quo_members_has(put->skewed, i) && as_late >= QUO_MIN(count, put->options.want.w))
-            clock_ms = QUO_MAX(clock_ms, put->clock_ms[i]);
-    }
-    /* What the replicas hold themselves is that far ahead: no clock of ours would help. */
-    if (quo_version_ms(put->seen) > clock_ms + QUO_SKEW_MAX_MS)
+    if ((may_have_effect(put) && !QUO_MUTANT(RETAG_AFTER_SKEW)) ||
+        !quo_clocks_choose(&put->clocks, put->options.want.w, put->seen, &clock_ms))
         return false;
     if (!may_try_again(put, effects))
         return true;
@@ -257,27 +246,6 @@ static void judge_store(struct quo_put *put, struct quo_effects *effects)
     fail(put, acks == QUO_VOTE_LOST ? &put->acks : &put->disk, effects);
 }
 
-/* Whether a refusal proves that this STORE changed nothing and never will. */
-static bool is_certain(enum quo_status status)
-{
-    switch (status) {
-    case QUO_NACK:
-    case QUO_WRONG_EPOCH:
-    case QUO_NOT_REPLICA:
-    case QUO_BAD_KIND:
-    case QUO_SKEW:
-    case QUO_BUSY:
-    case QUO_DISK_FULL:
-    case QUO_READ_ONLY:
-    case QUO_MALFORMED:
-    case QUO_UNSUPPORTED:
-    case QUO_WRONG_CLUSTER:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void take_ack(struct quo_put *put, uint8_t member, bool durable)
 {
     quo_tally_yes(&put->acks, member);
@@ -293,12 +261,10 @@ static void take_refusal(struct quo_put *put, const struct quo_event *event)
 
     quo_tally_refused(&put->acks, event->member, status);
     quo_tally_refused(&put->disk, event->member, status);
-    if (!is_certain(status))
+    if (!quo_tally_is_proof(status))
         put->maybe |= QUO_MEMBER(event->member);
-    if (status == QUO_SKEW) {
-        put->skewed |= QUO_MEMBER(event->member);
-        put->clock_ms[event->member] = event->reply->now_ms;
-    }
+    if (status == QUO_SKEW)
+        quo_clocks_take(&put->clocks, event->member, event->reply->now_ms);
     if (QUO_MUTANT(RETAG_AFTER_NACK)) {
         put->seen = quo_version_max(put->seen, event->reply->promised);
         put->seen = quo_version_max(put->seen, event->reply->floor);
@@ -462,6 +428,9 @@ static void step(struct quo_put *put, const struct quo_event *event, struct quo_
         put->tag = event->tag;
         begin_store(put, effects);
         return;
+    case QUO_EVENT_APPLIED:
+    case QUO_EVENT_FORWARDED:
+        break;
     }
     QUO_UNREACHABLE();
 }

@@ -12,6 +12,7 @@
 #ifndef QUORATE_COORDINATOR_PUT_H
 #define QUORATE_COORDINATOR_PUT_H
 
+#include "proxy/coordinator/clocks.h"
 #include "proxy/coordinator/consistency.h"
 #include "proxy/coordinator/query.h"
 
@@ -42,8 +43,7 @@ struct quo_put {
     quo_members sent;  /* STOREs of this round that left, as far as is known */
     quo_members maybe; /* of them, failed in a way that does not say what the replica did */
     bool touched;      /* a STORE of an earlier round may have taken effect */
-    uint64_t clock_ms[QUO_MEMBERS_MAX]; /* of those that answered SKEW */
-    quo_members skewed;
+    struct quo_clocks clocks;
 
     struct quo_outcome outcome;
 };

@@ -4,12 +4,15 @@
 
 static void ask(struct quo_query *query, uint8_t member, struct quo_effects *effects)
 {
-    struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_QUERY);
+    bool is_prep = !quo_version_is_none(query->options.ballot);
+    struct quo_effect *effect =
+        quo_effects_add(effects, is_prep ? QUO_EFFECT_PREP : QUO_EFFECT_QUERY);
     /* The bytes are wanted once; whoever was to send them may have failed. */
     quo_members gone = query->replies.unreachable | query->replies.refused;
     bool in_full = (query->in_full & (quo_members)~gone) == 0;
 
     effect->member = member;
+    effect->version = query->options.ballot;
     effect->value_max = in_full ? query->options.value_max_first : query->options.value_max;
     query->asked |= QUO_MEMBER(member);
     if (in_full)
@@ -54,7 +57,10 @@ void quo_query_begin(struct quo_query *query, const struct quo_plan *plan,
     quo_tally_init(&query->replies, plan->sets, options->need);
     query->hedge_at = later(options->now_us, options->hedge_us);
     query->patience_at = options->now_us + left / 2;
-    ask_as_needed(query, plan, effects);
+    if (quo_version_is_none(options->ballot))
+        ask_as_needed(query, plan, effects);
+    else
+        quo_query_rest(query, plan, effects);
 }
 
 enum quo_status quo_query_judge(const struct quo_msg_reply *reply)
@@ -74,6 +80,30 @@ enum quo_status quo_query_judge(const struct quo_msg_reply *reply)
     return QUO_OK;
 }
 
+enum quo_status quo_query_status(const struct quo_query *query, const struct quo_msg_reply *reply)
+{
+    enum quo_status status = quo_query_judge(reply);
+    struct quo_version ballot = query->options.ballot;
+
+    if (status != QUO_OK || quo_version_is_none(ballot))
+        return status;
+    if (quo_version_compare(reply->version, ballot) >= 0)
+        return QUO_NACK;
+    return quo_version_compare(reply->promised, ballot) < 0 ? QUO_MALFORMED : QUO_OK;
+}
+
+struct quo_version quo_query_highest(const struct quo_msg_reply *reply)
+{
+    const struct quo_version shown[] = {reply->version, reply->promised, reply->floor};
+    struct quo_version highest = QUO_VERSION_NONE;
+
+    for (size_t i = 0; i < QUO_COUNT(shown); i++) {
+        if (shown[i].hlc != UINT64_MAX)
+            highest = quo_version_max(highest, shown[i]);
+    }
+    return highest;
+}
+
 static void learn(struct quo_query *query, uint8_t member, const struct quo_msg_reply *reply)
 {
     query->versions[member] = reply->version;
@@ -81,19 +111,20 @@ static void learn(struct quo_query *query, uint8_t member, const struct quo_msg_
         query->durable |= QUO_MEMBER(member);
     else
         query->durable &= (quo_members)~QUO_MEMBER(member);
-    query->promised |= !quo_version_is_none(reply->promised);
     query->newest = quo_version_max(query->newest, reply->version);
-    query->seen = quo_version_max(query->seen, reply->version);
-    query->seen = quo_version_max(query->seen, reply->promised);
-    query->seen = quo_version_max(query->seen, reply->floor);
+    query->promised = quo_version_max(query->promised, reply->promised);
+    query->floor = quo_version_max(query->floor, reply->floor);
+    query->seen = quo_version_max(query->seen, quo_query_highest(reply));
 }
 
 bool quo_query_reply(struct quo_query *query, const struct quo_plan *plan, uint8_t member,
                      const struct quo_msg_reply *reply, struct quo_effects *effects)
 {
-    enum quo_status status = quo_query_judge(reply);
+    enum quo_status status = quo_query_status(query, reply);
 
     if (status != QUO_OK) {
+        if (status == QUO_NACK)
+            query->seen = quo_version_max(query->seen, quo_query_highest(reply));
         if (quo_tally_refused(&query->replies, member, status))
             ask_as_needed(query, plan, effects);
         return false;

@@ -1,5 +1,6 @@
-/* The query phase, shared by reads and strong writes: ask as few replicas as can answer, replace at
- * once whoever fails, hedge whoever is slow, and remember what each one said.
+/* The phase in which replicas show what they hold. Of reads and blind strong writes: ask as few as
+ * can answer, replace at once whoever fails, hedge whoever is slow. Of read-modify-writes, where it
+ * gathers promises: ask all at once, since who has not promised is no obstacle to anybody else.
  *
  * Pure.
  */
@@ -15,6 +16,8 @@ struct quo_query_options {
     uint64_t now_us;
     uint64_t deadline_us; /* of the operation */
     uint64_t hedge_us;    /* wait before a hedge; UINT64_MAX: never */
+    /* None: QUERY. Otherwise PREP of this ballot, to everybody. */
+    struct quo_version ballot;
 };
 
 struct quo_query {
@@ -23,11 +26,12 @@ struct quo_query {
     quo_members asked;
     quo_members in_full; /* asked with value_max_first */
     quo_members durable; /* replied, and what they hold is on their disk */
-    bool promised;       /* somebody showed a promise */
     uint64_t hedge_at;
-    uint64_t patience_at;      /* when to ask everybody, whatever the budget: somebody is stuck */
-    struct quo_version newest; /* of the records */
-    struct quo_version seen;   /* the highest of everything: records, promises, floors */
+    uint64_t patience_at;        /* when to ask everybody, whatever the budget: somebody is stuck */
+    struct quo_version newest;   /* of the records */
+    struct quo_version promised; /* the highest promise shown; none: nobody showed one */
+    struct quo_version floor;
+    struct quo_version seen; /* the highest of everything, of refusals by NACK too */
     struct quo_version versions[QUO_MEMBERS_MAX];
 };
 
@@ -64,5 +68,11 @@ uint64_t quo_query_deadline(const struct quo_query *query, const struct quo_plan
 /* QUO_OK if the reply is an answer; its status if it is a refusal; QUO_MALFORMED or QUO_CORRUPT if
  * no replica may send it: these are bytes from outside. */
 enum quo_status quo_query_judge(const struct quo_msg_reply *reply);
+/* As quo_query_judge, and if it answers a PREP that it is a promise: QUO_NACK if a record of the
+ * ballot or above is there already, QUO_MALFORMED if no promise is shown. */
+enum quo_status quo_query_status(const struct quo_query *query, const struct quo_msg_reply *reply);
+/* The highest version that a reply shows: what was accepted, promised or floored. What no clock
+ * makes is passed over. */
+struct quo_version quo_query_highest(const struct quo_msg_reply *reply);
 
 #endif

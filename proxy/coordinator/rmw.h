@@ -10,19 +10,26 @@
  *              │ preempted again and again   ▼
  *              └──────▶ FORWARD ─────────▶ answer
  *
- * A warm start has the promise of its ballot from the last write of this proposer: it begins at
- * ACC, and can answer nothing but success; everything else starts at TAG then [T13].
+ * A warm start has the promise of its ballot from the last write of this proposer: its change is
+ * applied at once and goes to ACC. A record that Ws replicas accept is all that it can answer with;
+ * everything else starts at TAG then, as if there had been no promise [T13].
  *
  * Nothing is sent in a step whose time is at or past the deadline: what a resolver has fenced can
  * then never be tried again.
+ *
+ * It answers QUO_VERDICT_WRITTEN whenever its decision holds, also when that decision is that the
+ * condition was false: the driver knows what was decided. The receipt's version is then that of the
+ * record which shows it: the one made, or if nothing had to be written the one kept (none: there is
+ * none). A read answers FOUND or ABSENT likewise.
  *
  * Pure: the change itself is applied by the driver (QUO_EFFECT_APPLY).
  */
 #ifndef QUORATE_COORDINATOR_RMW_H
 #define QUORATE_COORDINATOR_RMW_H
 
+#include "proxy/coordinator/clocks.h"
 #include "proxy/coordinator/consistency.h"
-#include "proxy/coordinator/query.h"
+#include "proxy/coordinator/fetch.h"
 
 enum quo_rmw_purpose {
     QUO_RMW_WRITE = 1, /* a client's write */
@@ -32,19 +39,22 @@ enum quo_rmw_purpose {
 
 struct quo_rmw_options {
     enum quo_rmw_purpose purpose;
-    struct quo_consistency want; /* w acks on disk are needed, of READ and SETTLE Ws */
+    /* r promises and w acks, all on disk, are needed; the strong quorums if they are more. */
+    struct quo_consistency want;
     uint64_t now_us;
     uint64_t round_trip_us; /* typical: the unit of the backoff */
     uint64_t seed;          /* of its chance */
     uint16_t first_round;   /* of a read that became this: its rounds so far */
-    uint8_t round_trips;    /* likewise, for the receipt */
-    uint32_t restarts;      /* likewise */
+    uint8_t round_trips;    /* likewise, for the receipt, as the next two */
+    uint8_t hedges;
+    uint8_t restarts;
+    struct quo_version seen; /* what it has seen */
     /* Of an operation that another proposer began: its first ballot (none: it made none), and
-     * whether an ACC of it may have left. */
+     * whether an ACC of it may have left. Ours are above it. */
     struct quo_version first;
     bool sent;
     bool may_forward;   /* emit FORWARD after QUO_FORWARD_AFTER preemptions, once */
-    bool forward_first; /* emit FORWARD at the start; if that fails, go on here */
+    bool forward_first; /* emit FORWARD as soon as there is a ballot; if that fails, go on here */
     /* The promise of this ballot is held by a write quorum and a read quorum; the driver has the
      * record it was given with. None: start cold. Only in kind cas [T12]. */
     struct quo_version warm;
@@ -70,26 +80,24 @@ struct quo_rmw {
     uint16_t round;
     uint64_t chance;
 
-    struct quo_version ballot, next, first;
-    bool sent;       /* an ACC of this operation may have left */
-    bool warm;       /* this attempt started warm */
-    bool forwarded;  /* it was handed on once */
+    struct quo_version ballot, next;
+    struct quo_version first; /* no ballot of which an ACC may have left is below it */
+    struct quo_version seen;  /* above which the next ballot must be */
+    bool sent;      /* an ACC of an earlier ballot, or elsewhere, may have been accepted */
+    bool warm;      /* this attempt started warm */
+    bool forwarded; /* it was handed on once */
     uint32_t preempted;
     uint64_t wake_us; /* BACKOFF */
 
-    struct quo_query promises; /* the promises of this ballot: a query phase with PREP */
-    struct quo_version kept;   /* the version whose record the driver keeps */
-    bool kept_tombstone;
-    uint8_t fetching; /* member that was asked for the bytes; QUO_MEMBER_NONE */
-    quo_members unfetchable;
-    struct quo_version floor; /* the highest that the promises showed */
+    struct quo_query promises; /* of this ballot */
+    struct quo_fetch fetch;
+    quo_members contending; /* members that refused because of another ballot */
+    struct quo_clocks clocks;
 
-    enum quo_decision decision;
     struct quo_tally acks;
-    quo_members asked;     /* ACCs of this round that left, as far as is known */
-    quo_members promised;  /* of them, answered with QUO_REPLY_NEXT */
-    quo_members maybe;     /* of them, failed in a way that does not say what the replica did */
-    struct quo_version seen; /* above which the next ballot must be */
+    quo_members asked;    /* ACCs of this ballot that left, as far as is known */
+    quo_members promised; /* of them, answered with QUO_REPLY_NEXT */
+    quo_members maybe;    /* of them, failed in a way that does not say what the replica did */
 
     struct quo_outcome outcome;
 };

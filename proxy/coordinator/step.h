@@ -1,8 +1,9 @@
 /* What goes into a coordinator and what comes out: events in, effects out.
  *
  * A coordinator sends nothing and knows no time. The driver feeds it one event, carries out the
- * effects in their order, and feeds what these bring: STOREs and QUERYs that could not be sent come
- * back together as UNSENT, a TAG as TAGGED, a granted HEDGE as HEDGE.
+ * effects in their order, and feeds what these bring: messages that could not be sent come back
+ * together as UNSENT, a TAG as TAGGED, a granted HEDGE as HEDGE, an APPLY as APPLIED, and a
+ * FORWARD, sooner or later, as FORWARDED.
  */
 #ifndef QUORATE_COORDINATOR_STEP_H
 #define QUORATE_COORDINATOR_STEP_H
@@ -14,11 +15,11 @@ enum quo_event_type {
     QUO_EVENT_START = 1, /* once, first */
     QUO_EVENT_REPLY,     /* `member` answered the request of `round`: `reply` */
     QUO_EVENT_UNSENT,    /* the requests of `round` to `members` could not be sent */
-    QUO_EVENT_FAILED, /* no reply of `member` will come in `round`; the request may have arrived */
-    QUO_EVENT_TIMER,  /* a deadline may have passed */
-    QUO_EVENT_HEDGE,  /* the budget allows the hedge that was asked for */
-    QUO_EVENT_TAGGED, /* here is the version that was asked for: `tag`, and `next` above it */
-    QUO_EVENT_APPLIED,   /* the change was applied to the record kept: `decision` */
+    QUO_EVENT_FAILED,  /* no reply of `member` will come in `round`; the request may have arrived */
+    QUO_EVENT_TIMER,   /* a deadline may have passed */
+    QUO_EVENT_HEDGE,   /* the budget allows the hedge that was asked for */
+    QUO_EVENT_TAGGED,  /* here is the version that was asked for: `tag`, and `next` above it */
+    QUO_EVENT_APPLIED, /* the change was applied to the record kept: `decision` */
     QUO_EVENT_FORWARDED, /* another proposer ended the operation: `outcome`; NULL: it cannot be
                             reached, and did nothing unless `sent` */
 };
@@ -67,20 +68,21 @@ enum quo_effect_type {
                          `version`; `first` and `sent` as in quo_change_context, `floor` too */
     QUO_EFFECT_REMEMBER, /* the promise for `version` is ours: the next write of this key may start
                             at its ACC, from the record just accepted */
-    QUO_EFFECT_FORWARD,  /* hand the operation to the proposer its key belongs to */
-    QUO_EFFECT_ANSWER,        /* the outcome is known; comes exactly once */
+    QUO_EFFECT_FORWARD,  /* hand the operation to the proposer its key belongs to, with `first` and
+                            `sent` */
+    QUO_EFFECT_ANSWER,   /* the outcome is known; comes exactly once */
 };
 
 struct quo_effect {
     enum quo_effect_type type;
-    uint16_t round; /* QUERY, STORE: to be named by the reply */
+    uint16_t round; /* QUERY, STORE, PREP, ACC: to be named by the reply */
     uint8_t member;
     uint8_t flags;
     uint32_t value_max;
     uint64_t clock_ms;
     struct quo_version version;
-    struct quo_version first, floor; /* APPLY */
-    bool sent, nothing;              /* likewise */
+    struct quo_version first, floor; /* APPLY; FORWARD: `first` */
+    bool sent, nothing;              /* APPLY; FORWARD: `sent` */
 };
 
 /* In one step a member gets at most a request of the round that ends and one of the next. */

@@ -80,3 +80,23 @@ enum quo_vote quo_tally_would_win(const quo_members sets[2], quo_members yes, ui
 {
     return vote(sets, yes, 0, need) == QUO_VOTE_WON ? QUO_VOTE_WON : QUO_VOTE_OPEN;
 }
+
+bool quo_tally_is_proof(enum quo_status refusal)
+{
+    switch (refusal) {
+    case QUO_NACK:
+    case QUO_WRONG_EPOCH:
+    case QUO_NOT_REPLICA:
+    case QUO_BAD_KIND:
+    case QUO_SKEW:
+    case QUO_BUSY:
+    case QUO_DISK_FULL:
+    case QUO_READ_ONLY:
+    case QUO_MALFORMED:
+    case QUO_UNSUPPORTED:
+    case QUO_WRONG_CLUSTER:
+        return true;
+    default:
+        return false;
+    }
+}

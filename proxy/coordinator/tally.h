@@ -61,6 +61,9 @@ enum quo_vote quo_tally_vote(const struct quo_tally *tally);
  * QUO_VERDICT_REFUSED. */
 enum quo_verdict quo_tally_blame(const struct quo_tally *tally);
 
+/* Whether a refusal proves that the request changed nothing and never will. */
+bool quo_tally_is_proof(enum quo_status refusal);
+
 /* The vote of `yes` alone, with nobody against: QUO_VOTE_WON or QUO_VOTE_OPEN. */
 enum quo_vote quo_tally_would_win(const quo_members sets[2], quo_members yes, uint8_t need);
 

@@ -39,7 +39,7 @@ static struct quo_effects reply(struct quo_coordinator *c, uint8_t member, enum 
         .status = (uint8_t)status, .flags = QUO_REPLY_DURABLE, .version = {hlc, hlc != 0}};
 
     if (status == QUO_OK && hlc != 0) {
-        struct quo_record record = {.version = message.version};
+        struct quo_record record = {.version = message.version, .flags = QUO_RECORD_BLIND};
         quo_record_encode(&record, bytes);
         message.record = quo_slice(bytes, quo_record_size(&record));
         message.flags |= QUO_REPLY_VALUE;

@@ -252,6 +252,12 @@ static bool perform(struct world *w, uint8_t proxy, const struct quo_event *even
     case QUO_EFFECT_ANSWER:
         check_answer(w, p);
         return false;
+    case QUO_EFFECT_PREP:
+    case QUO_EFFECT_ACC:
+    case QUO_EFFECT_APPLY:
+    case QUO_EFFECT_REMEMBER:
+    case QUO_EFFECT_FORWARD:
+        break;
     }
     fail();
     return false;
@@ -307,7 +313,8 @@ static void start(struct world *w, uint8_t proxy)
     if (p->is_write)
         quo_coordinator_put(&p->c, &plan, &(struct quo_put_options){want, w->now_us, 2000});
     else
-        quo_coordinator_get(&p->c, &plan, &(struct quo_get_options){want, w->now_us, 2000, 1000});
+        quo_coordinator_get(&p->c, &plan,
+                            &(struct quo_get_options){want, w->now_us, 2000, 1000, 0, false});
     step(w, proxy, &(struct quo_event){.type = QUO_EVENT_START});
 }
 

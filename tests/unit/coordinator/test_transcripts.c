@@ -6,14 +6,18 @@
  * committing it.
  *
  *   get level=L [n= rs= ws= r= kind= set=abc joint=abc:abd up=ab timeout=MS hedge=US spread=US]
+ *       [settle]
  *   put level=L [... w= dw=]        starts a coordinator; replicas are named by letters
- *   reply R [STATUS] [v=N] [value] [tomb] [corrupt] [durable] [promised=N] [floor=N] [now=MS] [set=
- *           joint= epoch=] [round=N]
- *   failed R [round=N]       its connection broke
+ *   rmw level=L [... w= read settle first=N sent warm=N piggyback may-forward forward-first
+ * unit=US] reply R [STATUS] [v=N] [value] [tomb] [rmw] [corrupt] [durable] [promised=N] [floor=N]
+ * [next] [now=MS] [set= joint= epoch=] [round=N] failed R [round=N]       its connection broke
  *   unsent RS                the requests to these did not leave
  *   time US       the clock moves on and the coordinator is told
  *   hedge         the budget allows it
- *   tagged N
+ *   tagged N [next=M]
+ *   applied write|keep|found|unprovable
+ *   forwarded [sent]         the other proposer is out of reach
+ *   forwarded VERDICT EFFECT v=N
  *   state         who is awaited, and until when
  */
 #include <setjmp.h>
@@ -157,15 +161,16 @@ static void print_status(struct script *s, const char *name, enum quo_status sta
         put(s, " %s=%s", name, quo_status_name(status));
 }
 
+static const char *const verdicts[] = {"",        "found",   "absent",  "written", "unavailable",
+                                       "timeout", "refused", "declined"};
+static const char *const effectualities[] = {"", "not-applied", "applied", "unknown"};
+
 static void print_answer(struct script *s)
 {
-    static const char *verdicts[] = {"",        "found",  "absent", "written", "unavailable",
-                                     "timeout", "refused"};
-    static const char *effects[] = {"", "not-applied", "applied", "unknown"};
     const struct quo_outcome *o = quo_coordinator_outcome(&s->c);
     const struct quo_receipt *r = &o->receipt;
 
-    put(s, "answer %s %s", verdicts[o->verdict], effects[o->effect]);
+    put(s, "answer %s %s", verdicts[o->verdict], effectualities[o->effect]);
     print_status(s, "refusal", o->refusal);
     put(s, "\n    level=%s n=%u replies=%u:", quo_level_name(r->level), r->n, r->replies);
     for (uint8_t i = 0; i < r->replies; i++)
@@ -177,9 +182,17 @@ static void print_answer(struct script *s)
 
 static void print_send(struct script *s, const struct quo_effect *e)
 {
-    put(s, "%s %c round %u", e->type == QUO_EFFECT_QUERY ? "query" : "store", letter(s, e->member),
-        e->round);
-    if (e->type == QUO_EFFECT_QUERY)
+    static const char *const names[] = {[QUO_EFFECT_QUERY] = "query",
+                                        [QUO_EFFECT_STORE] = "store",
+                                        [QUO_EFFECT_PREP] = "prep",
+                                        [QUO_EFFECT_ACC] = "acc"};
+
+    put(s, "%s %c round %u", names[e->type], letter(s, e->member), e->round);
+    if (e->type == QUO_EFFECT_PREP)
+        put(s, " ballot %llu", (unsigned long long)e->version.hlc);
+    if (e->type == QUO_EFFECT_ACC && e->version.hlc != 0)
+        put(s, " next %llu", (unsigned long long)e->version.hlc);
+    if (e->type == QUO_EFFECT_QUERY || e->type == QUO_EFFECT_PREP)
         put(s, " %s",
             e->value_max == UINT32_MAX             ? "whole"
             : e->value_max == QUO_INLINE_VALUE_MAX ? "if small"
@@ -188,11 +201,28 @@ static void print_send(struct script *s, const struct quo_effect *e)
         e->flags & QUO_STORE_WRITEBACK ? " writeback" : "");
 }
 
+static void print_version(struct script *s, const char *name, struct quo_version v)
+{
+    if (v.hlc != 0)
+        put(s, " %s=%llu", name, (unsigned long long)v.hlc);
+}
+
+static void print_apply(struct script *s, const struct quo_effect *e)
+{
+    put(s, e->nothing ? "apply to nothing" : "apply");
+    print_version(s, "ballot", e->version);
+    print_version(s, "first", e->first);
+    print_version(s, "floor", e->floor);
+    put(s, "%s\n", e->sent ? " sent" : "");
+}
+
 static void print_effect(struct script *s, const struct quo_effect *e)
 {
     switch (e->type) {
     case QUO_EFFECT_QUERY:
     case QUO_EFFECT_STORE:
+    case QUO_EFFECT_PREP:
+    case QUO_EFFECT_ACC:
         print_send(s, e);
         return;
     case QUO_EFFECT_KEEP:
@@ -206,6 +236,17 @@ static void print_effect(struct script *s, const struct quo_effect *e)
         return;
     case QUO_EFFECT_TAG:
         put(s, "tag above %llu\n", (unsigned long long)e->version.hlc);
+        return;
+    case QUO_EFFECT_APPLY:
+        print_apply(s, e);
+        return;
+    case QUO_EFFECT_REMEMBER:
+        put(s, "remember %llu\n", (unsigned long long)e->version.hlc);
+        return;
+    case QUO_EFFECT_FORWARD:
+        put(s, "forward");
+        print_version(s, "first", e->first);
+        put(s, "%s\n", e->sent ? " sent" : "");
         return;
     case QUO_EFFECT_ANSWER:
         print_answer(s);
@@ -226,6 +267,28 @@ static void step(struct script *s, struct quo_event *event)
         put(s, "finished\n");
 }
 
+static void start_rmw(struct script *s, const struct words *w, const struct quo_plan *plan,
+                      const struct quo_consistency *want)
+{
+    struct quo_rmw_options o = {
+        .purpose = flag(w, "settle") ? QUO_RMW_SETTLE
+                   : flag(w, "read") ? QUO_RMW_READ
+                                     : QUO_RMW_WRITE,
+        .want = *want,
+        .now_us = s->now_us,
+        .round_trip_us = number(w, "unit", 1),
+        .seed = 1,
+        .first = version(number(w, "first", 0)),
+        .sent = flag(w, "sent"),
+        .may_forward = flag(w, "may-forward"),
+        .forward_first = flag(w, "forward-first"),
+        .warm = version(number(w, "warm", 0)),
+        .piggyback = flag(w, "piggyback"),
+    };
+
+    quo_coordinator_rmw(&s->c, plan, &o);
+}
+
 static void run_start(struct script *s, const struct words *w)
 {
     enum quo_level level = QUO_LEVEL_STRONG;
@@ -234,7 +297,7 @@ static void run_start(struct script *s, const struct words *w)
                           .r = (int32_t)number(w, "r", UINT64_MAX),
                           .w = (int32_t)number(w, "w", UINT64_MAX),
                           .dw = (int32_t)number(w, "dw", UINT64_MAX)};
-    bool is_put = strcmp(w->at[0], "put") == 0;
+    bool is_get = strcmp(w->at[0], "get") == 0 || flag(w, "read") || flag(w, "settle");
     struct quo_consistency want;
     struct quo_plan plan;
     char why[200];
@@ -250,16 +313,20 @@ static void run_start(struct script *s, const struct words *w)
     if (name != NULL)
         assert_true(quo_level_parse(quo_slice_of(name), &level));
     ask.level = level;
-    assert_int_equal(quo_consistency_resolve(&s->ns, &ask, is_put, &want, why, sizeof why), QUO_OK);
+    assert_int_equal(quo_consistency_resolve(&s->ns, &ask, !is_get, &want, why, sizeof why),
+                     QUO_OK);
     plan_of(s, w, (uint32_t)number(w, "epoch", 1), &plan);
     s->now_us = 1000;
     uint64_t hedge_us = number(w, "hedge", UINT64_MAX);
-    if (is_put) {
+    if (strcmp(w->at[0], "put") == 0) {
         struct quo_put_options o = {want, s->now_us, hedge_us};
         quo_coordinator_put(&s->c, &plan, &o);
-    } else {
-        struct quo_get_options o = {want, s->now_us, hedge_us, number(w, "spread", 500)};
+    } else if (strcmp(w->at[0], "get") == 0) {
+        struct quo_get_options o = {want, s->now_us,        hedge_us, number(w, "spread", 500),
+                                    1,    flag(w, "settle")};
         quo_coordinator_get(&s->c, &plan, &o);
+    } else {
+        start_rmw(s, w, &plan, &want);
     }
     step(s, &(struct quo_event){.type = QUO_EVENT_START});
 }
@@ -279,8 +346,8 @@ static void run_reply(struct script *s, const struct words *w)
     struct quo_plan newer;
     struct quo_msg_reply reply = {
         .status = (uint8_t)status_of(w),
-        .flags =
-            (flag(w, "durable") ? QUO_REPLY_DURABLE : 0) | (flag(w, "value") ? QUO_REPLY_VALUE : 0),
+        .flags = (flag(w, "durable") ? QUO_REPLY_DURABLE : 0) |
+                 (flag(w, "value") ? QUO_REPLY_VALUE : 0) | (flag(w, "next") ? QUO_REPLY_NEXT : 0),
         .version = version(number(w, "v", 0)),
         .promised = version(number(w, "promised", 0)),
         .floor = version(number(w, "floor", 0)),
@@ -294,7 +361,9 @@ static void run_reply(struct script *s, const struct words *w)
     };
 
     if (flag(w, "value")) {
-        struct quo_record record = {.version = reply.version, .flags = QUO_RECORD_BLIND};
+        struct quo_record record = {.version = reply.version};
+        if (s->ns.kind != QUO_KIND_CAS && !flag(w, "rmw"))
+            record.flags |= QUO_RECORD_BLIND;
         if (flag(w, "tomb"))
             record.flags |= QUO_RECORD_TOMBSTONE;
         if (flag(w, "corrupt"))
@@ -327,16 +396,59 @@ static void run_state(struct script *s)
         put(s, ", deadline in %lld us\n", (long long)(deadline - s->now_us));
 }
 
+/* The index of a word in a list that begins with an empty one. */
+static int index_of(const char *word, const char *const *list, int count)
+{
+    for (int i = 1; i < count; i++) {
+        if (strcmp(word, list[i]) == 0)
+            return i;
+    }
+    fail_msg("%s: unknown", word);
+    return 0;
+}
+
+static void run_applied(struct script *s, const struct words *w)
+{
+    static const char *const decisions[] = {"", "write", "keep", "found", "unprovable"};
+
+    assert_true(w->count > 1);
+    step(s, &(struct quo_event){.type = QUO_EVENT_APPLIED,
+                                .decision = (enum quo_decision)index_of(w->at[1], decisions, 5)});
+}
+
+static void run_forwarded(struct script *s, const struct words *w)
+{
+    struct quo_event event = {.type = QUO_EVENT_FORWARDED, .sent = flag(w, "sent")};
+    struct quo_outcome outcome = {.receipt = {.level = QUO_LEVEL_STRONG, .round_trips = 2}};
+
+    if (w->count > 2) {
+        outcome.verdict = (enum quo_verdict)index_of(w->at[1], verdicts, 8);
+        outcome.effect = (enum quo_effectuality)index_of(w->at[2], effectualities, 4);
+        outcome.receipt.version = version(number(w, "v", 0));
+        event.outcome = &outcome;
+    }
+    step(s, &event);
+}
+
 static void run_command(struct script *s, struct words *w)
 {
     struct quo_event event = {0};
 
-    if (strcmp(w->at[0], "get") == 0 || strcmp(w->at[0], "put") == 0) {
+    if (strcmp(w->at[0], "get") == 0 || strcmp(w->at[0], "put") == 0 ||
+        strcmp(w->at[0], "rmw") == 0) {
         run_start(s, w);
         return;
     }
     if (strcmp(w->at[0], "reply") == 0) {
         run_reply(s, w);
+        return;
+    }
+    if (strcmp(w->at[0], "applied") == 0) {
+        run_applied(s, w);
+        return;
+    }
+    if (strcmp(w->at[0], "forwarded") == 0) {
+        run_forwarded(s, w);
         return;
     }
     if (strcmp(w->at[0], "state") == 0) {
@@ -359,6 +471,7 @@ static void run_command(struct script *s, struct words *w)
     } else if (strcmp(w->at[0], "tagged") == 0) {
         event.type = QUO_EVENT_TAGGED;
         event.tag = version(strtoull(w->at[1], NULL, 10));
+        event.next = version(number(w, "next", 0));
     } else {
         fail_msg("unknown command %s", w->at[0]);
     }
