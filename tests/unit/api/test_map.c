@@ -19,6 +19,14 @@ static void add_node(uint64_t replica, const char *name, uint16_t port)
     snprintf(node->host, sizeof node->host, "127.0.0.1");
 }
 
+static void add_proxy(const char *name, uint16_t port)
+{
+    struct quo_proxy_info *proxy = &map.proxies[map.proxy_count++];
+    *proxy = (struct quo_proxy_info){.port = port};
+    snprintf(proxy->name, sizeof proxy->name, "%s", name);
+    snprintf(proxy->host, sizeof proxy->host, "127.0.0.1");
+}
+
 static void add_namespace(uint32_t id, const char *name)
 {
     struct quo_namespace *ns = &map.namespaces[map.namespace_count++];
@@ -43,10 +51,12 @@ static int fresh_map(void **state)
     map.epoch = 1;
     map.replicas = 3;
     map.partition_count = 16;
-    map.node_count = map.namespace_count = 0;
+    map.node_count = map.proxy_count = map.namespace_count = 0;
     add_node(11, "node-1", 7001);
     add_node(12, "node-2", 7002);
     add_node(13, "node-3", 7003);
+    add_proxy("proxy-1", 7101);
+    add_proxy("proxy-2", 7102);
     add_namespace(5, "default");
     add_namespace(6, "bank");
     return 0;
@@ -68,6 +78,8 @@ static void good_map_passes(void **state)
     assert_int_equal(quo_map_check(&map, why, sizeof why), QUO_OK);
     assert_string_equal(why, "untouched");
     map.namespace_count = 0;
+    assert_int_equal(quo_map_check(&map, why, sizeof why), QUO_OK);
+    map.proxy_count = 0;
     assert_int_equal(quo_map_check(&map, why, sizeof why), QUO_OK);
 }
 
@@ -92,6 +104,8 @@ static void counts_are_checked(void **state)
     expect_invalid("there must be at least as many nodes");
     map.node_count = QUO_NODES_MAX + 1;
     expect_invalid("there must be at most 256 nodes");
+    map.proxy_count = QUO_PROXIES_MAX + 1;
+    expect_invalid("there must be at most 64 proxies");
     map.namespace_count = QUO_NAMESPACES_MAX + 1;
     expect_invalid("there must be at most 256 namespaces");
 }
@@ -133,11 +147,46 @@ static void nodes_are_checked(void **state)
     expect_invalid("nodes[1]: weight ");
 }
 
+static void proxies_are_checked(void **state)
+{
+    (void)state;
+    map.proxies[1].name[0] = '\0';
+    expect_invalid("proxies[1]: name must be a lower-case letter");
+    memcpy(map.proxies[1].name, "proxy-1", 8);
+    expect_invalid("proxies[1]: name is that of an earlier proxy");
+    map.proxies[0].host[0] = '\0';
+    expect_invalid("proxies[0]: host must be a host name or an address");
+    memset(map.proxies[0].host, 'h', sizeof map.proxies[0].host);
+    expect_invalid("proxies[0]: host must be a host name or an address");
+    map.proxies[0].port = 0;
+    expect_invalid("proxies[0]: port must not be 0");
+    map.proxies[1].port = 7101;
+    expect_invalid("proxies[1]: host and port are those of an earlier proxy");
+    map.proxies[1].port = 7003;
+    expect_invalid("proxies[1]: host and port are those of a node");
+}
+
+/* One machine may hold several of them, and a proxy may be called what a node is. */
+static void proxies_share_hosts_ports_and_names(void **state)
+{
+    (void)state;
+    char why[200];
+    map.proxies[1].host[0] = '2';
+    map.proxies[1].port = 7101;
+    assert_int_equal(quo_map_check(&map, why, sizeof why), QUO_OK);
+    map.proxies[1].port = 7001;
+    memcpy(map.proxies[1].name, "node-1", 7);
+    assert_int_equal(quo_map_check(&map, why, sizeof why), QUO_OK);
+    fresh_map(NULL);
+}
+
 static void namespaces_are_checked(void **state)
 {
     (void)state;
     map.namespaces[1].ws = 1;
     expect_invalid("namespaces[1]: rs + ws ");
+    map.namespaces[0].require_idempotency_key = true;
+    expect_invalid("namespaces[0]: require_idempotency_key ");
     map.namespaces[1].id = 5;
     expect_invalid("namespaces[1]: id is that of an earlier namespace");
     memcpy(map.namespaces[1].name, "default", 8);
@@ -186,6 +235,8 @@ int main(void)
         cmocka_unit_test_setup(counts_are_checked, fresh_map),
         cmocka_unit_test_setup(every_power_of_two_passes, fresh_map),
         cmocka_unit_test_setup(nodes_are_checked, fresh_map),
+        cmocka_unit_test_setup(proxies_are_checked, fresh_map),
+        cmocka_unit_test_setup(proxies_share_hosts_ports_and_names, fresh_map),
         cmocka_unit_test_setup(namespaces_are_checked, fresh_map),
         cmocka_unit_test_setup(sentence_is_cut_to_fit, fresh_map),
         cmocka_unit_test_setup(look_ups_find_what_is_there, fresh_map),

@@ -95,10 +95,52 @@ static void every_field_is_checked(void **state)
     ns.rs = 3;
     ns.ws = 1;
     expect_invalid(ns, "2 * ws ");
-    ns = sample();
-    ns.kind = QUO_KIND_CAS;
-    ns.write_level = QUO_LEVEL_EVENTUAL;
-    expect_invalid(ns, "write ");
+}
+
+/* Where writes keep no lineage there is nothing to remember an operation by. */
+static void keys_of_operations_are_for_kinds_with_a_lineage(void **state)
+{
+    (void)state;
+    for (int kind = QUO_KIND_LWW; kind <= QUO_KIND_CRDT; kind++) {
+        const bool remembers = kind == QUO_KIND_CAS || kind == QUO_KIND_MIXED;
+        struct quo_namespace ns = sample();
+        const char *why = "";
+        ns.kind = (enum quo_kind)kind;
+        ns.retention_s = QUO_RETENTION_MAX_S;
+        assert_int_equal(quo_namespace_check(&ns, &why), QUO_OK);
+        ns.retention_s = QUO_RETENTION_MIN_S;
+        assert_int_equal(quo_namespace_check(&ns, &why), QUO_OK);
+        ns.require_idempotency_key = true;
+        if (remembers)
+            assert_int_equal(quo_namespace_check(&ns, &why), QUO_OK);
+        else
+            expect_invalid(ns, "require_idempotency_key must be false unless kind is cas or mixed");
+        if (!remembers)
+            continue;
+        ns.retention_s = QUO_RETENTION_MIN_S - 1;
+        expect_invalid(ns, "idempotency_retention must be from 1 to 604800");
+        ns.retention_s = QUO_RETENTION_MAX_S + 1;
+        expect_invalid(ns, "idempotency_retention must be from 1 to 604800");
+    }
+}
+
+/* A write there is consensus or nothing; one that a weaker level satisfies would be none. */
+static void only_cas_refuses_eventual_writes(void **state)
+{
+    (void)state;
+    for (int kind = QUO_KIND_LWW; kind <= QUO_KIND_CRDT; kind++) {
+        for (int level = QUO_LEVEL_EVENTUAL; level <= QUO_LEVEL_ALL; level++) {
+            struct quo_namespace ns = sample();
+            const char *why = "";
+            ns.kind = (enum quo_kind)kind;
+            ns.write_level = (enum quo_level)level;
+            ns.retention_s = QUO_RETENTION_DEFAULT_S;
+            if (kind == QUO_KIND_CAS && level == QUO_LEVEL_EVENTUAL)
+                expect_invalid(ns, "write must not be eventual in a cas namespace");
+            else
+                assert_int_equal(quo_namespace_check(&ns, &why), QUO_OK);
+        }
+    }
 }
 
 static void names_may_be_63_bytes(void **state)
@@ -147,6 +189,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quorum_arithmetic_agrees_with_enumeration),
         cmocka_unit_test(every_field_is_checked),
+        cmocka_unit_test(keys_of_operations_are_for_kinds_with_a_lineage),
+        cmocka_unit_test(only_cas_refuses_eventual_writes),
         cmocka_unit_test(names_may_be_63_bytes),
         cmocka_unit_test(kinds_and_levels_are_named),
     };

@@ -57,7 +57,10 @@ static void whole_document_is_read(void **state)
     assert_int_equal(
         parse("{\"namespaces\": [{\"id\": 4294967295, \"name\": \"bank\", \"kind\": \"cas\","
               " \"n\": 2, \"rs\": 1, \"ws\": 2, \"read\": \"eventual\", \"write\": \"all\","
-              " \"timeout_ms\": 60000, \"value_max\": 16777216}],"
+              " \"timeout_ms\": 60000, \"value_max\": 16777216,"
+              " \"idempotency_retention\": 604800, \"require_idempotency_key\": true}],"
+              " \"proxies\": [{\"name\": \"p\", \"host\": \"p.example\", \"port\": 65535},"
+              " {\"port\": 1, \"host\": \"::1\", \"name\": \"q\"}],"
               " \"nodes\": [{\"name\": \"a\", \"replica\": \"ffffffffFFFFFFFF\","
               " \"host\": \"h.example\", \"port\": 65535, \"weight\": 1000000}," NODE(
                   2) "],"
@@ -86,6 +89,15 @@ static void whole_document_is_read(void **state)
     assert_int_equal(ns->write_level, QUO_LEVEL_ALL);
     assert_int_equal(ns->timeout_ms, 60000);
     assert_int_equal(ns->value_max, 16777216);
+    assert_int_equal(ns->retention_s, 604800);
+    assert_true(ns->require_idempotency_key);
+    assert_int_equal(map->proxy_count, 2);
+    assert_string_equal(map->proxies[0].name, "p");
+    assert_string_equal(map->proxies[0].host, "p.example");
+    assert_int_equal(map->proxies[0].port, 65535);
+    assert_string_equal(map->proxies[1].name, "q");
+    assert_string_equal(map->proxies[1].host, "::1");
+    assert_int_equal(map->proxies[1].port, 1);
     assert_int_equal(map->entries[65535].n, 2);
     assert_int_equal(map->entries[65535].epoch, UINT32_MAX);
 }
@@ -104,6 +116,9 @@ static void defaults_are_filled_in(void **state)
     assert_int_equal(ns->write_level, QUO_LEVEL_STRONG);
     assert_int_equal(ns->timeout_ms, QUO_TIMEOUT_DEFAULT_MS);
     assert_int_equal(ns->value_max, QUO_VALUE_MAX_DEFAULT);
+    assert_int_equal(ns->retention_s, QUO_RETENTION_DEFAULT_S);
+    assert_false(ns->require_idempotency_key);
+    assert_int_equal(map->proxy_count, 0);
     assert_int_equal(map->entries[0].n, 3);
 }
 
@@ -124,6 +139,8 @@ static void unknown_members_are_errors(void **state)
     expect_refused("{\"clutser\": 1}", "line 1: unknown member 'clutser'");
     expect_refused("{\"nodes\": [" NODE(1) ",\n{\"prot\": 1}]}",
                    "line 2: nodes[1]: unknown member 'prot'");
+    expect_refused("{\"proxies\": [{\"weight\": 1}]}",
+                   "line 1: proxies[0]: unknown member 'weight'");
     expect_refused("{\"namespaces\": [\n{\"id\": 1,\n\"\": 1}]}",
                    "line 3: namespaces[0]: unknown member ''");
 }
@@ -144,6 +161,8 @@ static void missing_members_are_errors(void **state)
     expect_refused(HEAD "\"namespaces\": []}", "line 2: 'nodes' is missing");
     expect_refused("{\"nodes\": [" NODE(1) ", {\"name\": \"x\"}]}",
                    "line 1: nodes[1]: 'replica' is missing");
+    expect_refused("{\"proxies\": [{\"name\": \"x\", \"port\": 1}]}",
+                   "line 1: proxies[0]: 'host' is missing");
     expect_refused("{\"namespaces\": [{\"id\": 1, \"name\": \"x\"}]}",
                    "line 1: namespaces[0]: 'kind' is missing");
 }
@@ -178,6 +197,47 @@ static void numbers_are_whole_and_in_range(void **state)
     };
     for (size_t i = 0; i < QUO_COUNT(wrong); i++)
         expect_port_refused(wrong[i]);
+}
+
+static void retention_is_in_range(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"0", "604801", "1.5", "true", "\"600\"", "null"};
+    for (size_t i = 0; i < QUO_COUNT(wrong); i++) {
+        char json[128];
+        snprintf(json, sizeof json, "{\"namespaces\": [{\"idempotency_retention\": %s}]}",
+                 wrong[i]);
+        expect_refused(json, "line 1: namespaces[0].idempotency_retention: must be a whole number "
+                             "from 1 to 604800");
+    }
+}
+
+static void switches_are_true_or_false(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"0", "1", "\"true\"", "null", "[true]", "{}"};
+    for (size_t i = 0; i < QUO_COUNT(wrong); i++) {
+        char json[128];
+        snprintf(json, sizeof json, "{\"namespaces\": [{\"require_idempotency_key\": %s}]}",
+                 wrong[i]);
+        expect_refused(json,
+                       "line 1: namespaces[0].require_idempotency_key: must be true or false");
+    }
+    expect_refused("true", "line 1: the document: must be an object");
+    expect_refused("{\"nodes\": [true]}", "line 1: nodes[0]: must be an object");
+    expect_refused("{\"proxies\": false}", "line 1: proxies: must be a list");
+    static const char json[] = HEAD NODES "\"namespaces\": [{\"id\": 1, \"name\": \"d\","
+                                          " \"require_idempotency_key\": %s, \"kind\": \"%s\"}]}";
+    char text[1024];
+    snprintf(text, sizeof text, json, "false", "lww");
+    assert_int_equal(parse(text), QUO_OK);
+    assert_false(map->namespaces[0].require_idempotency_key);
+    snprintf(text, sizeof text, json, "true", "mixed");
+    assert_int_equal(parse(text), QUO_OK);
+    assert_true(map->namespaces[0].require_idempotency_key);
+    snprintf(text, sizeof text, json, "true", "crdt");
+    expect_refused(text, "namespaces[0]: require_idempotency_key must be false unless kind is cas "
+                         "or mixed");
 }
 
 static void ids_are_hexadecimal_text(void **state)
@@ -231,6 +291,12 @@ static void shapes_are_checked(void **state)
     expect_refused("{\"nodes\": 3}", "line 1: nodes: must be a list");
     expect_refused("{\"nodes\": [[", "line 1: nodes[0]: must be an object");
     expect_refused("{\"nodes\": [3]}", "line 1: nodes[0]: must be an object");
+    expect_refused("{\"proxies\": {}}", "line 1: proxies: must be a list");
+    expect_refused("{\"proxies\": [[", "line 1: proxies[0]: must be an object");
+    expect_refused("{\"proxies\": [{\"name\": {}}]}",
+                   "line 1: proxies[0].name: must be text of 1 to 63 bytes");
+    expect_refused("{\"proxies\": [{\"port\": 0}]}",
+                   "line 1: proxies[0].port: must be a whole number from 1 to 65535");
     expect_refused("{\"nodes\": [\"x\"]}", "line 1: nodes[0]: must be an object");
     expect_refused("{\"cluster\": []}",
                    "line 1: cluster: must be 1 to 16 hexadecimal digits in quotes, not all 0");
@@ -265,6 +331,12 @@ static void whole_map_is_checked(void **state)
         HEAD NODES "\"namespaces\": [{\"id\": 1, \"name\": \"d\", \"kind\": \"lww\","
                    " \"rs\": 1}]}",
         "namespaces[0]: rs + ws must be above n, or a read could miss a completed write");
+    expect_refused(HEAD "\"proxies\": [{\"name\": \"p\", \"host\": \"h\", \"port\": 1},"
+                        " {\"name\": \"p\", \"host\": \"h\", \"port\": 2}],\n" NODES NAMESPACES,
+                   "proxies[1]: name is that of an earlier proxy");
+    expect_refused(HEAD NODES "\"namespaces\": [{\"id\": 1, \"name\": \"d\", \"kind\": \"cas\","
+                              " \"write\": \"eventual\"}]}",
+                   "namespaces[0]: write must not be eventual in a cas namespace");
     expect_refused(HEAD "\"partitions\": 1000,\n" NODES NAMESPACES,
                    "partitions must be a power of two, at most 65536");
 }
@@ -285,6 +357,12 @@ static void lists_are_limited(void **state)
                        i == 0 ? "" : ",", i + 1, i);
     *append(at, "]}") = '\0';
     expect_refused(json, "line 1: namespaces[256]: there must be at most 256 namespaces");
+    at = append(json, "{\"proxies\": [");
+    for (unsigned i = 0; i <= QUO_PROXIES_MAX; i++)
+        at += snprintf(at, 128, "%s{\"name\": \"p%u\", \"host\": \"h\", \"port\": %u}",
+                       i == 0 ? "" : ",", i, i + 1);
+    *append(at, "]}") = '\0';
+    expect_refused(json, "line 1: proxies[64]: there must be at most 64 proxies");
     free(json);
 }
 
@@ -361,6 +439,8 @@ int main(void)
         MAP_TEST(members_may_come_once),
         MAP_TEST(missing_members_are_errors),
         MAP_TEST(numbers_are_whole_and_in_range),
+        MAP_TEST(retention_is_in_range),
+        MAP_TEST(switches_are_true_or_false),
         MAP_TEST(ids_are_hexadecimal_text),
         MAP_TEST(texts_and_words_are_checked),
         MAP_TEST(shapes_are_checked),
