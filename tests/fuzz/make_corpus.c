@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "quorate/record.h"
+#include "quorate/ring.h"
 #include "quorate/rpc.h"
 
 static void write_seed(const char *root, const char *name, const uint8_t *bytes, size_t len)
@@ -18,23 +19,38 @@ static void write_seed(const char *root, const char *name, const uint8_t *bytes,
     }
 }
 
-static size_t make_record(uint8_t *out, uint8_t flags, uint8_t ring_count)
+/* Every sixteenth without a key, so that QUO_RING_MAX of them fill the ring. */
+static struct quo_slice make_ring(size_t count)
 {
-    struct quo_record record = {
+    static uint8_t buffers[2][QUO_RING_BYTES_MAX];
+    struct quo_ring_past past = {.ring = quo_slice(NULL, 0)};
+
+    for (size_t i = 0; i < count; i++) {
+        const struct quo_ring_entry entry = {
+            .opid = i % 16 == 0 ? quo_opid_make(i, 5) : quo_opid_of_key(quo_slice(&i, sizeof i)),
+            .at = {(1000000 + i) << 16, 5},
+            .code = (enum quo_change_code)(i % QUO_CHANGE_STORED_COUNT),
+            .digest = i,
+            .result = -(int64_t)i,
+        };
+        QUO_REQUIRE(quo_ring_append(&past, &entry, 600, buffers[i % 2], &past) == QUO_OK);
+    }
+    return past.ring;
+}
+
+static size_t make_record(uint8_t *out, uint8_t flags, size_t ring_count)
+{
+    const struct quo_record record = {
         .flags = flags,
         .version = {0x0102030405060708, 9},
+        .changed = {0x0102030405060707, 9},
         .hist_from = {7, 8},
-        .mver = 3,
-        .ring_count = ring_count,
+        .keyed_from = {7, 7},
+        .ring = make_ring(ring_count),
         .content_type = quo_slice_of("text/plain"),
         .value = (flags & QUO_RECORD_TOMBSTONE) != 0 ? quo_slice(NULL, 0) : quo_slice_of("hello"),
     };
 
-    for (uint8_t i = 0; i < ring_count; i++) {
-        memset(record.ring[i].opid, i, sizeof record.ring[i].opid);
-        record.ring[i].at = (struct quo_version){i + 1u, 5};
-        record.ring[i].result = i;
-    }
     quo_record_encode(&record, out);
     return quo_record_size(&record);
 }
@@ -45,6 +61,8 @@ static void make_records(const char *root)
 
     write_seed(root, "record/blind", bytes, make_record(bytes, QUO_RECORD_BLIND, 0));
     write_seed(root, "record/tombstone", bytes, make_record(bytes, QUO_RECORD_TOMBSTONE, 1));
+    write_seed(root, "record/no-ring", bytes, make_record(bytes, 0, 0));
+    write_seed(root, "record/short-ring", bytes, make_record(bytes, 0, 3));
     write_seed(root, "record/full-ring", bytes, make_record(bytes, 0, QUO_RING_MAX));
 }
 
@@ -81,7 +99,8 @@ static void make_messages(const char *root)
     static uint8_t bytes[8192], record[QUO_RECORD_OVERHEAD_MAX], entry[QUO_ENTRY_SIZE_MAX];
     uint8_t *body = bytes + 1 + QUO_FRAME_HEADER;
     const struct quo_slice e = quo_slice(entry, make_entry(entry, 3, 0));
-    const struct quo_slice r = quo_slice(record, make_record(record, QUO_RECORD_BLIND, 2));
+    const struct quo_slice r = quo_slice(record, make_record(record, 0, 2));
+    static const uint8_t ids[3 * 8], tags[2 * QUO_VERSION_SIZE];
     const struct quo_msg_hello hello = {1, 1, 0xc1, 0, 4};
     const struct quo_msg_goodbye goodbye = {QUO_WRONG_CLUSTER, quo_slice_of("bye")};
     const struct quo_msg_ping ping = {123456};
@@ -95,6 +114,41 @@ static void make_messages(const char *root)
                                         .flags = QUO_STORE_SYNC,
                                         .key = quo_slice_of("key"),
                                         .record = r};
+    const struct quo_msg_prep prep = {.partition = 5,
+                                      .ns = 1,
+                                      .kind = QUO_KIND_CAS,
+                                      .entry = e,
+                                      .ballot = {0x0102030405060709, 9},
+                                      .value_max = QUO_INLINE_VALUE_MAX,
+                                      .key = quo_slice_of("key")};
+    const struct quo_msg_acc acc = {.partition = 5,
+                                    .ns = 1,
+                                    .kind = QUO_KIND_MIXED,
+                                    .entry = e,
+                                    .next = {0x010203040506070a, 9},
+                                    .key = quo_slice_of("key"),
+                                    .record = r};
+    const struct quo_msg_forward forward = {.hops = 1,
+                                            .flags = QUO_FORWARD_SENT | QUO_FORWARD_HAS_MAX,
+                                            .ns = 1,
+                                            .timeout_ms = 900,
+                                            .opid_high = 0x8000000000000001,
+                                            .opid_low = 2,
+                                            .first = {0x0102030405060708, 9},
+                                            .by = UINT64_MAX,
+                                            .max = 100,
+                                            .tags = quo_slice(tags, sizeof tags),
+                                            .key = quo_slice_of("key"),
+                                            .content_type = quo_slice_of("text/plain"),
+                                            .value = quo_slice_of("hello")};
+    const struct quo_msg_forwarded forwarded = {.flags = QUO_FORWARD_STABLE,
+                                                .changed = {0x0102030405060708, 9},
+                                                .n = 3,
+                                                .acks = 2,
+                                                .epoch = 4,
+                                                .version = {0x0102030405060708, 9},
+                                                .answered = quo_slice(ids, sizeof ids),
+                                                .record = r};
     const struct quo_msg_reply reply = {.status = QUO_OK,
                                         .flags = QUO_REPLY_DURABLE | QUO_REPLY_VALUE,
                                         .version = {0x0102030405060708, 9},
