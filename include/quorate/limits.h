@@ -79,8 +79,9 @@
 #define QUO_HTTP_INPUT_MAX (512u * 1024 * 1024) /* bytes of unfinished requests on one loop */
 /* When the unfinished requests of a loop are over the limit, connections that hold more are cut. */
 #define QUO_HTTP_INPUT_LARGE (64u * 1024)
-#define QUO_HTTP_DRAIN_MS 10000u /* how long a stopping proxy waits for its requests */
-#define QUO_REQUEST_ID_MAX 128u  /* bytes of a Request-Id that is echoed */
+#define QUO_HTTP_DRAIN_MS 10000u   /* how long a stopping proxy waits for its requests */
+#define QUO_COUNTER_BODY_MAX 4096u /* bytes of the JSON that adds to a counter */
+#define QUO_REQUEST_ID_MAX 128u    /* bytes of a Request-Id that is echoed */
 
 /* A value this small rides in every replica's reply; for a larger one a single replica is asked. */
 #define QUO_INLINE_VALUE_MAX 4096u

@@ -92,6 +92,25 @@ static void make_entries(const char *root)
     write_seed(root, "entry/full", bytes, make_entry(bytes, QUO_REPLICAS_MAX, QUO_REPLICAS_MAX));
 }
 
+static struct quo_msg_forward make_forward(void)
+{
+    static const uint8_t tags[2 * QUO_VERSION_SIZE];
+
+    return (struct quo_msg_forward){.hops = 1,
+                                    .flags = QUO_FORWARD_SENT | QUO_FORWARD_HAS_MAX,
+                                    .ns = 1,
+                                    .timeout_ms = 900,
+                                    .opid_high = 0x8000000000000001,
+                                    .opid_low = 2,
+                                    .first = {0x0102030405060708, 9},
+                                    .by = UINT64_MAX,
+                                    .max = 100,
+                                    .tags = quo_slice(tags, sizeof tags),
+                                    .key = quo_slice_of("key"),
+                                    .content_type = quo_slice_of("text/plain"),
+                                    .value = quo_slice_of("hello")};
+}
+
 /* One message of each type: its bytes with the type before them for the message fuzzer, and as the
  * only frame of a stream. */
 static void make_messages(const char *root)
@@ -100,7 +119,7 @@ static void make_messages(const char *root)
     uint8_t *body = bytes + 1 + QUO_FRAME_HEADER;
     const struct quo_slice e = quo_slice(entry, make_entry(entry, 3, 0));
     const struct quo_slice r = quo_slice(record, make_record(record, 0, 2));
-    static const uint8_t ids[3 * 8], tags[2 * QUO_VERSION_SIZE];
+    static const uint8_t ids[3 * 8];
     const struct quo_msg_hello hello = {1, 1, 0xc1, 0, 4};
     const struct quo_msg_goodbye goodbye = {QUO_WRONG_CLUSTER, quo_slice_of("bye")};
     const struct quo_msg_ping ping = {123456};
@@ -128,19 +147,7 @@ static void make_messages(const char *root)
                                     .next = {0x010203040506070a, 9},
                                     .key = quo_slice_of("key"),
                                     .record = r};
-    const struct quo_msg_forward forward = {.hops = 1,
-                                            .flags = QUO_FORWARD_SENT | QUO_FORWARD_HAS_MAX,
-                                            .ns = 1,
-                                            .timeout_ms = 900,
-                                            .opid_high = 0x8000000000000001,
-                                            .opid_low = 2,
-                                            .first = {0x0102030405060708, 9},
-                                            .by = UINT64_MAX,
-                                            .max = 100,
-                                            .tags = quo_slice(tags, sizeof tags),
-                                            .key = quo_slice_of("key"),
-                                            .content_type = quo_slice_of("text/plain"),
-                                            .value = quo_slice_of("hello")};
+    const struct quo_msg_forward forward = make_forward();
     const struct quo_msg_forwarded forwarded = {.flags = QUO_FORWARD_STABLE,
                                                 .changed = {0x0102030405060708, 9},
                                                 .n = 3,
