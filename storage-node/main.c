@@ -1,21 +1,15 @@
 /* quorate-node: keeps the replicas of one data directory, ends on SIGTERM. */
-#include <argp.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include "quorate/config.h"
 #include "quorate/listen.h"
 #include "quorate/log.h"
-#include "quorate/map_file.h"
 #include "quorate/net.h"
+#include "quorate/program.h"
 #include "storage-node/admin/admin.h"
 #include "storage-node/engine/engine.h"
 #include "storage-node/engine/identity.h"
@@ -46,11 +40,9 @@ static const struct quo_config_key keys[] = {
 };
 
 struct arguments {
-    const char *config;
-    const char *map;
+    struct quo_program common;
     const char *data;
     const char *cluster;
-    bool check;
     bool init;
 };
 
@@ -76,18 +68,6 @@ static struct node {
     atomic_bool ended; /* the next signal is for that thread alone */
 } node = {.drain_until_us = UINT64_MAX};
 
-_Noreturn __attribute__((format(printf, 1, 2))) static void fail(const char *format, ...)
-{
-    va_list arguments;
-
-    fprintf(stderr, "quorate-node: ");
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fprintf(stderr, "\n");
-    exit(1);
-}
-
 /* Command line and settings. */
 
 static error_t parse_argument(int key, char *argument, struct argp_state *state)
@@ -95,11 +75,8 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     struct arguments *arguments = state->input;
 
     switch (key) {
-    case 'c':
-        arguments->config = argument;
-        return 0;
-    case 'm':
-        arguments->map = argument;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &arguments->common;
         return 0;
     case 'd':
         arguments->data = argument;
@@ -110,20 +87,6 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     case 'i':
         arguments->init = true;
         return 0;
-    case 'n':
-        arguments->check = true;
-        return 0;
-    case 'V':
-        printf("quorate-node %s\n", QUO_RELEASE);
-        exit(0);
-    case 'h':
-        argp_state_help(state, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC);
-        printf("\nSettings, in the file or in the environment:\n\n");
-        quo_config_print_help(keys, QUO_COUNT(keys));
-        exit(0);
-    case ARGP_KEY_ARG:
-        argp_error(state, "no argument is expected: %s", argument);
-        return EINVAL;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -132,30 +95,25 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
 static void parse_arguments(int argc, char **argv, struct arguments *ret)
 {
     static const struct argp_option options[] = {
-        {"config", 'c', "FILE", 0, "Read the settings from FILE", 0},
-        {"map", 'm', "FILE", 0, "Read the cluster map from FILE, whatever the settings say", 0},
         {"data", 'd', "DIR", 0, "Use the data directory DIR, whatever the settings say", 0},
-        {"check", 'n', NULL, 0, "Check settings, map and identity, start nothing", 0},
         {"init", 'i', NULL, 0,
          "Make the identity of a new replica in --data, an empty directory, for --cluster; print "
          "its replica id, which goes into the cluster map",
          0},
         {"cluster", 'u', "HEX", 0, "The cluster's id, 16 hexadecimal digits; with --init", 0},
-        {"version", 'V', NULL, 0, "Show the release", -1},
-        {"help", 'h', NULL, 0, "Show this and every setting", -1},
         {0},
     };
+    static const struct argp_child children[] = {{&quo_program_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = options,
         .parser = parse_argument,
         .doc = "Keeps the replicas of one data directory and serves them to proxies.",
+        .children = children,
     };
 
+    ret->common.keys = keys;
+    ret->common.key_count = QUO_COUNT(keys);
     argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, ret);
-    if (argc > 1)
-        return;
-    fprintf(stderr, "quorate-node: --config, --map or --init is needed; see --help\n");
-    exit(2);
 }
 
 /* Exactly 16 hexadecimal digits, and not 0. */
@@ -174,58 +132,38 @@ _Noreturn static void init(const struct arguments *arguments)
     char why[WHY_MAX];
 
     if (arguments->data == NULL || arguments->cluster == NULL)
-        fail("--init needs --data and --cluster");
+        quo_fail("--init needs --data and --cluster");
     if (!parse_id(arguments->cluster, &cluster))
-        fail("--cluster \"%s\" is not 16 hexadecimal digits other than zeros", arguments->cluster);
+        quo_fail("--cluster \"%s\" is not 16 hexadecimal digits other than zeros",
+                 arguments->cluster);
     if (quo_identity_create(arguments->data, cluster, &identity, why, sizeof why) != QUO_OK)
-        fail("%s", why);
+        quo_fail("%s", why);
     printf("%016" PRIx64 "\n", identity.replica);
     exit(fflush(stdout) == 0 ? 0 : 1);
 }
 
-static void take_argument(char setting[QUO_CONFIG_TEXT_MAX], const char *argument)
-{
-    if (argument == NULL)
-        return;
-    if (snprintf(setting, QUO_CONFIG_TEXT_MAX, "%s", argument) >= (int)QUO_CONFIG_TEXT_MAX)
-        fail("an argument is longer than %u bytes", QUO_CONFIG_TEXT_MAX - 1);
-}
-
 static void read_settings(const struct arguments *arguments)
 {
-    enum quo_log_level level;
-    char why[WHY_MAX];
-
-    if (quo_config_read(keys, QUO_COUNT(keys), arguments->config, why, sizeof why) != QUO_OK)
-        fail("%s", why);
-    take_argument(settings.map, arguments->map);
-    take_argument(settings.data, arguments->data);
-    if (!quo_log_level_parse(settings.log_level, &level))
-        fail("log_level \"%s\" is not debug, info, warn or error", settings.log_level);
+    quo_program_read_settings(&arguments->common, settings.map, settings.log_level);
+    quo_program_override(settings.data, arguments->data);
     if (strcmp(settings.engine, "rocksdb") != 0 && strcmp(settings.engine, "memory") != 0 &&
         strcmp(settings.engine, "null") != 0)
-        fail("engine \"%s\" is not rocksdb, memory or null", settings.engine);
-    quo_log_set_level(level);
+        quo_fail("engine \"%s\" is not rocksdb, memory or null", settings.engine);
 }
 
 /* Returns the map, which names this node. */
 static struct quo_map *read_map(const struct quo_identity *identity)
 {
-    struct quo_map *map = calloc(1, sizeof *map);
-    char why[WHY_MAX];
+    struct quo_map *map = quo_program_read_map(settings.map);
     int index;
 
-    if (map == NULL)
-        fail("out of memory");
-    if (quo_map_load(settings.map, map, why, sizeof why) != QUO_OK)
-        fail("%s: %s", settings.map, why);
     if (map->cluster != identity->cluster)
-        fail("%s is of cluster %016" PRIx64 ", the data in %s of cluster %016" PRIx64, settings.map,
-             map->cluster, settings.data, identity->cluster);
+        quo_fail("%s is of cluster %016" PRIx64 ", the data in %s of cluster %016" PRIx64,
+                 settings.map, map->cluster, settings.data, identity->cluster);
     index = quo_map_node(map, identity->replica);
     if (index < 0)
-        fail("the map %s names no node with replica id %016" PRIx64 ", which is that of %s",
-             settings.map, identity->replica, settings.data);
+        quo_fail("the map %s names no node with replica id %016" PRIx64 ", which is that of %s",
+                 settings.map, identity->replica, settings.data);
     node.info = map->nodes[index];
     node.epoch = map->epoch;
     return map;
@@ -236,7 +174,7 @@ _Noreturn static void check(void)
     char why[WHY_MAX];
 
     if (quo_identity_read(settings.data, &node.identity, why, sizeof why) != QUO_OK)
-        fail("%s", why);
+        quo_fail("%s", why);
     free(read_map(&node.identity));
     printf("settings, map and identity are valid\n");
     exit(0);
@@ -291,7 +229,7 @@ static void open_store(void)
     else if (quo_store_rocksdb_open(&options, &node.store, why, sizeof why) != QUO_OK)
         node.store = NULL;
     if (node.store == NULL)
-        fail("%s", why);
+        quo_fail("%s", why);
 }
 
 static int listen_on(const char *host, uint16_t port, uint16_t *ret_port)
@@ -300,7 +238,7 @@ static int listen_on(const char *host, uint16_t port, uint16_t *ret_port)
     int listener;
 
     if (quo_listen(host, port, 1, &listener, ret_port, why, sizeof why) != QUO_OK)
-        fail("cannot listen on %s", why);
+        quo_fail("cannot listen on %s", why);
     return listener;
 }
 
@@ -319,7 +257,7 @@ static void make_acceptor(void)
 
     node.acceptor = quo_acceptor_new(&options);
     if (node.acceptor == NULL)
-        fail("out of memory");
+        quo_fail("out of memory");
 }
 
 static void make_server(const struct quo_map *map)
@@ -334,7 +272,7 @@ static void make_server(const struct quo_map *map)
     };
 
     if (quo_server_new(&options, &node.server, why, sizeof why) != QUO_OK)
-        fail("%s", why);
+        quo_fail("%s", why);
 }
 
 static void make_admin(void)
@@ -353,7 +291,7 @@ static void make_admin(void)
     options.listener = listen_on(settings.admin_host, (uint16_t)settings.admin_port, &port);
     node.admin = quo_admin_new(&options);
     if (node.admin == NULL)
-        fail("out of memory");
+        quo_fail("out of memory");
 }
 
 /* Life. */
@@ -435,41 +373,18 @@ static void *wait_for_signals(void *context)
     return NULL;
 }
 
-static void start_signals(sigset_t *signals)
-{
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(signals);
-    sigaddset(signals, SIGTERM);
-    sigaddset(signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, signals, NULL);
-}
-
-/* Descriptors for as many peers as allowed, as far as the system lets us. */
-static void raise_descriptors(void)
-{
-    rlim_t wanted = QUO_NODE_CONNS_MAX + OTHER_DESCRIPTORS;
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = QUO_MIN(wanted, limit.rlim_max);
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        quo_log(QUO_LOG_WARN, "node.descriptors", "allowed=%llu wanted=%llu",
-                (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
-}
-
 static void start(sigset_t *signals)
 {
     char why[WHY_MAX];
     struct quo_map *map;
 
     if (quo_identity_hold(settings.data, &node.identity, &node.lock, why, sizeof why) != QUO_OK)
-        fail("%s", why);
+        quo_fail("%s", why);
     map = read_map(&node.identity);
-    raise_descriptors();
+    quo_program_raise_descriptors(QUO_NODE_CONNS_MAX + OTHER_DESCRIPTORS);
     node.loop = quo_loop_new();
     if (node.loop == NULL)
-        fail("out of memory or descriptors");
+        quo_fail("out of memory or descriptors");
     open_store();
     /* Connections wait to be accepted until the loop runs, and then the server is there. */
     make_acceptor();
@@ -484,7 +399,7 @@ static void start(sigset_t *signals)
     node.drain_timer.expire = drain_expire;
     quo_loop_add_timed(node.loop, &node.drain_timer);
     if (pthread_create(&node.signals, NULL, wait_for_signals, signals) != 0)
-        fail("cannot start a thread");
+        quo_fail("cannot start a thread");
 }
 
 /* The server is idle. Without the acceptor no request can come while the admin hangs up. */
@@ -511,9 +426,9 @@ int main(int argc, char **argv)
     if (arguments.init)
         init(&arguments);
     read_settings(&arguments);
-    if (arguments.check)
+    if (arguments.common.check)
         check();
-    start_signals(&signals);
+    quo_program_block_signals(&signals);
     start(&signals);
     quo_loop_run(node.loop);
     if (node.drained)

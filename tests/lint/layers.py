@@ -26,6 +26,7 @@ OWNERS = {
     "listen.h": "quo_runtime",
     "loop.h": "quo_runtime",
     "net.h": "quo_runtime",
+    "program.h": "quo_runtime",
     "config.h": "quo_runtime",
     "log.h": "quo_runtime",
     "map_file.h": "quo_runtime",
