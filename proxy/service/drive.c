@@ -1,5 +1,11 @@
 #include "proxy/service/drive.h"
 
+#include "proxy/service/apply.h"
+#include "proxy/service/deliver.h"
+#include "proxy/service/forward.h"
+#include "proxy/service/send.h"
+#include "proxy/service/start.h"
+
 /* Every so many plans the slow replicas are tried in their turn, to see whether they still are. */
 #define PROBE_SLOW_EVERY 64u
 
@@ -8,10 +14,16 @@ struct agenda {
     quo_members unsent; /* could not be sent in round `unsent_round` */
     uint16_t unsent_round;
     bool has_tag;
-    struct quo_version tag;
+    struct quo_version tag, next;
     bool hedge;
+    bool has_decision;
+    enum quo_decision decision;
+    bool is_stuck; /* could not be forwarded */
+    enum quo_status stuck_why;
     bool answer;
     struct quo_slice fresh; /* the record to keep, still in the transport's frame; empty: none */
+    bool has_final;
+    struct quo_slice final; /* likewise, the record of a FORWARDED */
 };
 
 void quo_drive_plan(struct quo_service *service, uint16_t partition, const struct quo_namespace *ns,
@@ -41,97 +53,25 @@ uint64_t quo_drive_fresh_node(struct quo_service *service)
     return node;
 }
 
-static bool reserve(struct quo_service *service, uint16_t peer, size_t size, uint8_t **ret)
+static bool is_blind_write(const struct quo_op *op)
 {
-    struct quo_transport *t = service->transport;
-
-    return t->ops->reserve(t, peer, size, ret) == QUO_OK;
+    return !op->is_consensus && !quo_op_is_read(op);
 }
 
-static void seal(struct quo_service *service, uint16_t peer, uint8_t type, uint64_t id)
+/* The record that the operation is about: the one made, or else the one kept. */
+static struct quo_slice record_of(const struct quo_op *op, const struct agenda *agenda)
 {
-    service->transport->ops->seal(service->transport, peer, type, id);
+    if (agenda->has_final)
+        return agenda->final;
+    if (op->part[QUO_OP_RECORD].len > 0)
+        return op->part[QUO_OP_RECORD];
+    return agenda->fresh.len > 0 ? agenda->fresh : op->part[QUO_OP_BASE];
 }
 
-static bool send_query(struct quo_service *service, struct quo_op *op,
-                       const struct quo_effect *effect)
+static void send(struct quo_service *service, struct quo_op *op, const struct quo_effect *effect,
+                 struct agenda *agenda)
 {
-    const struct quo_plan *plan = quo_coordinator_plan(&op->coordinator);
-    uint16_t peer = plan->peer[effect->member];
-    uint8_t entry[QUO_ENTRY_SIZE_MAX];
-    uint8_t *out;
-    struct quo_msg_query query = {
-        .partition = op->partition,
-        .ns = op->ns,
-        .kind = (uint8_t)plan->kind,
-        .entry = quo_slice(entry, quo_entry_size(&plan->entry)),
-        .value_max = effect->value_max,
-        .key = op->part[QUO_OP_KEY],
-    };
-
-    if (!reserve(service, peer, quo_msg_query_size(&query), &out))
-        return false;
-    quo_entry_encode(&plan->entry, entry);
-    quo_msg_query_encode(&query, out);
-    seal(service, peer, QUO_MESSAGE_QUERY, quo_op_id(op, effect->round));
-    op->asked[effect->member].us = quo_mono_us(service->env);
-    op->asked[effect->member].peer = peer;
-    return true;
-}
-
-static bool send_store(struct quo_service *service, struct quo_op *op,
-                       const struct quo_effect *effect, struct quo_slice record)
-{
-    const struct quo_plan *plan = quo_coordinator_plan(&op->coordinator);
-    uint16_t peer = plan->peer[effect->member];
-    uint8_t entry[QUO_ENTRY_SIZE_MAX];
-    uint8_t *out;
-    struct quo_msg_store store = {
-        .partition = op->partition,
-        .ns = op->ns,
-        .kind = (uint8_t)plan->kind,
-        .entry = quo_slice(entry, quo_entry_size(&plan->entry)),
-        .flags = effect->flags,
-        .key = op->part[QUO_OP_KEY],
-        .record = record,
-    };
-
-    /* A record that there was no memory to keep. */
-    if (record.len == 0)
-        return false;
-    if (!reserve(service, peer, quo_msg_store_size(&store), &out))
-        return false;
-    quo_entry_encode(&plan->entry, entry);
-    quo_msg_store_encode(&store, out);
-    seal(service, peer, QUO_MESSAGE_STORE, quo_op_id(op, effect->round));
-    return true;
-}
-
-/* Whoever still owes a reply to this round's queries is at least this slow. */
-static void blame_silent(struct quo_service *service, struct quo_op *op)
-{
-    uint64_t now_us = quo_mono_us(service->env);
-
-    for (uint8_t i = 0; i < QUO_MEMBERS_MAX; i++) {
-        if (op->asked[i].us == 0)
-            continue;
-        quo_liveness_observe_none(&service->liveness, op->asked[i].peer, now_us - op->asked[i].us);
-        op->asked[i].us = 0;
-    }
-}
-
-static void send_effect(struct quo_service *service, struct quo_op *op,
-                        const struct quo_effect *effect, struct agenda *agenda)
-{
-    if (op->asked_round != effect->round) {
-        blame_silent(service, op);
-        op->asked_round = effect->round;
-    }
-    struct quo_slice record = agenda->fresh.len > 0 ? agenda->fresh : op->part[QUO_OP_RECORD];
-    bool sent = effect->type == QUO_EFFECT_QUERY ? send_query(service, op, effect)
-                                                 : send_store(service, op, effect, record);
-
-    if (sent)
+    if (quo_send(service, op, effect, record_of(op, agenda)))
         return;
     /* Failures of a round that is over mean nothing any more. */
     if (agenda->unsent_round != effect->round)
@@ -150,55 +90,123 @@ static void correct_clock(struct quo_service *service, const struct quo_effect *
                     quo_drive_fresh_node(service));
 }
 
+/* What an operation is told to be above. No ballot of it may be below the moment that it names as
+ * its submission, which follows when the clock is set back. Of a RESOLVE that moment is a
+ * stranger's. */
+static struct quo_version floor_of(struct quo_service *service, struct quo_op *op,
+                                   struct quo_version seen)
+{
+    if (!op->is_consensus || op->type == QUO_REQUEST_RESOLVE)
+        return seen;
+    if (op->clock_node != service->clock.node) {
+        op->clock_node = service->clock.node;
+        op->change.since = QUO_MIN(op->change.since, service->clock.last);
+    }
+    return quo_version_max(seen, (struct quo_version){op->change.since, UINT64_MAX});
+}
+
 static void make_tag(struct quo_service *service, struct quo_op *op,
                      const struct quo_effect *effect, struct agenda *agenda)
 {
-    struct quo_slice record = op->part[QUO_OP_RECORD];
-
     agenda->has_tag = true;
-    agenda->tag = quo_hlc_tick(&service->clock, effect->version, quo_wall_ms(service->env),
-                               quo_mono_us(service->env));
-    /* The record is this operation's own, made by quo_service_submit. */
+    agenda->tag = quo_tick(service, floor_of(service, op, effect->version));
+    if (!is_blind_write(op)) {
+        agenda->next = quo_tick(service, agenda->tag);
+        return;
+    }
+    /* The record is this operation's own, made when it was submitted. */
+    struct quo_slice record = op->part[QUO_OP_RECORD];
     quo_record_set_version((uint8_t *)(uintptr_t)record.data, agenda->tag);
+}
+
+/* The record made holds all that is still needed of the one found. */
+static void apply(struct quo_service *service, struct quo_op *op, const struct quo_effect *effect,
+                  struct agenda *agenda)
+{
+    bool is_fresh = agenda->fresh.len > 0;
+
+    agenda->has_decision = true;
+    agenda->decision =
+        quo_apply(service, op, effect, is_fresh ? agenda->fresh : op->part[QUO_OP_BASE]);
+    agenda->fresh = quo_slice(NULL, 0);
+    quo_op_drop(&service->ops, op, QUO_OP_BASE);
+}
+
+static void remember(struct quo_service *service, const struct quo_op *op,
+                     const struct quo_effect *effect)
+{
+    struct quo_warm_start start = {effect->version, op->part[QUO_OP_RECORD]};
+    uint32_t epoch = quo_coordinator_plan(&op->coordinator)->entry.epoch;
+
+    if (op->is_consensus)
+        quo_warm_put(&service->warm, &op->name, epoch, &start, quo_mono_us(service->env));
+}
+
+static void perform_one(struct quo_service *service, struct quo_op *op,
+                        const struct quo_event *event, const struct quo_effect *effect,
+                        struct agenda *agenda)
+{
+    switch (effect->type) {
+    case QUO_EFFECT_QUERY:
+    case QUO_EFFECT_STORE:
+    case QUO_EFFECT_PREP:
+    case QUO_EFFECT_ACC:
+        send(service, op, effect, agenda);
+        break;
+    case QUO_EFFECT_KEEP:
+        agenda->fresh = event->reply->record;
+        break;
+    case QUO_EFFECT_HEDGE:
+        agenda->hedge = quo_hedge_take(&service->hedge);
+        break;
+    case QUO_EFFECT_CORRECT_CLOCK:
+        correct_clock(service, effect);
+        break;
+    case QUO_EFFECT_TAG:
+        make_tag(service, op, effect, agenda);
+        break;
+    case QUO_EFFECT_APPLY:
+        apply(service, op, effect, agenda);
+        break;
+    case QUO_EFFECT_REMEMBER:
+        remember(service, op, effect);
+        break;
+    case QUO_EFFECT_FORWARD:
+        agenda->is_stuck = !quo_forward(service, op, effect, &agenda->stuck_why);
+        break;
+    case QUO_EFFECT_ANSWER:
+        agenda->answer = true;
+        break;
+    }
 }
 
 static void perform(struct quo_service *service, struct quo_op *op, const struct quo_event *event,
                     const struct quo_effects *effects, struct agenda *agenda)
 {
-    for (uint8_t i = 0; i < effects->count; i++) {
-        const struct quo_effect *effect = &effects->list[i];
-        switch (effect->type) {
-        case QUO_EFFECT_QUERY:
-        case QUO_EFFECT_STORE:
-            send_effect(service, op, effect, agenda);
-            break;
-        case QUO_EFFECT_KEEP:
-            agenda->fresh = event->reply->record;
-            break;
-        case QUO_EFFECT_HEDGE:
-            agenda->hedge = quo_hedge_take(&service->hedge);
-            break;
-        case QUO_EFFECT_CORRECT_CLOCK:
-            correct_clock(service, effect);
-            break;
-        case QUO_EFFECT_TAG:
-            make_tag(service, op, effect, agenda);
-            break;
-        case QUO_EFFECT_ANSWER:
-            agenda->answer = true;
-            break;
-        }
-    }
+    for (uint8_t i = 0; i < effects->count; i++)
+        perform_one(service, op, event, &effects->list[i], agenda);
 }
 
-/* The next event that effects brought. Returns false when there is none. */
-static bool follow_up(struct agenda *agenda, uint64_t now_us, struct quo_event *ret)
+/* The next event that effects brought. Returns false when there is none. `refused` has room for an
+ * outcome. */
+static bool follow_up(struct agenda *agenda, const struct quo_op *op, uint64_t now_us,
+                      struct quo_outcome *refused, struct quo_event *ret)
 {
     *ret = (struct quo_event){.now_us = now_us};
     if (agenda->has_tag) {
         agenda->has_tag = false;
         ret->type = QUO_EVENT_TAGGED;
         ret->tag = agenda->tag;
+        ret->next = agenda->next;
+    } else if (agenda->has_decision) {
+        agenda->has_decision = false;
+        ret->type = QUO_EVENT_APPLIED;
+        ret->decision = agenda->decision;
+    } else if (agenda->is_stuck) {
+        agenda->is_stuck = false;
+        ret->type = QUO_EVENT_FORWARDED;
+        *refused = quo_forward_refused(op);
+        ret->outcome = agenda->stuck_why == QUO_BUSY ? refused : NULL;
     } else if (agenda->unsent != 0) {
         ret->type = QUO_EVENT_UNSENT;
         ret->round = agenda->unsent_round;
@@ -213,97 +221,75 @@ static bool follow_up(struct agenda *agenda, uint64_t now_us, struct quo_event *
     return true;
 }
 
-static void count_answer(struct quo_service *service, const struct quo_op *op,
-                         const struct quo_response *response)
-{
-    struct quo_service_stats *stats = &service->stats;
-    const struct quo_outcome *outcome = quo_coordinator_outcome(&op->coordinator);
-    bool is_write = op->type != QUO_REQUEST_GET;
-    enum quo_level level = response->receipt.level;
-
-    quo_count(&stats->hedges, response->receipt.hedges);
-    quo_count(&stats->restarts, outcome->restarts);
-    if (response->receipt.repaired)
-        quo_count(&stats->write_backs, 1);
-    if (response->outcome == QUO_UNKNOWN)
-        quo_count(&stats->unknown_outcomes, 1);
-    if (op->answer == NULL)
-        return;
-    quo_histogram_record(&stats->latency[is_write][level], response->elapsed_us);
-    quo_count(&stats->verdicts[is_write][level][response->verdict], 1);
-}
-
-static void deliver(struct quo_service *service, struct quo_op *op, struct quo_slice record)
-{
-    const struct quo_outcome *outcome = quo_coordinator_outcome(&op->coordinator);
-    struct quo_response response;
-
-    /* Field by field: the record is large and mostly not needed. */
-    response.verdict = outcome->verdict;
-    response.outcome = outcome->effect;
-    response.refusal = outcome->refusal;
-    response.receipt = outcome->receipt;
-    response.elapsed_us = quo_mono_us(service->env) - op->started_us;
-    if (outcome->verdict != QUO_VERDICT_FOUND) {
-        memset(&response.record, 0, sizeof response.record);
-    } else if (record.len == 0) {
-        memset(&response.record, 0, sizeof response.record);
-        response.verdict = QUO_VERDICT_REFUSED;
-        response.refusal = QUO_NO_MEMORY;
-    } else {
-        QUO_INVARIANT(quo_record_decode(record, &response.record) == QUO_OK);
-    }
-    count_answer(service, op, &response);
-    quo_answer_fn *answer = op->answer;
-    op->answer = NULL;
-    if (answer != NULL)
-        answer(op->context, &response);
-}
-
-static void keep(struct quo_service *service, struct quo_op *op, struct quo_slice record)
+static void copy_base(struct quo_service *service, struct quo_op *op, struct quo_slice record)
 {
     uint8_t *out;
 
-    /* Without room the part stays empty, which send_store and deliver take as a failure. */
-    if (quo_op_make(&service->ops, op, QUO_OP_RECORD, record.len, &out) == QUO_OK)
+    /* Without room the part stays empty, which quo_send, quo_apply and quo_deliver take as a
+     * failure. */
+    if (quo_op_make(&service->ops, op, QUO_OP_BASE, record.len, &out) == QUO_OK)
         memcpy(out, record.data, record.len);
+}
+
+/* Nothing is sent any more: what it needed for that can go, its turn is another's. */
+static void be_answered(struct quo_service *service, struct quo_op *op)
+{
+    quo_start_pass_on(service, op);
+    for (int part = 0; part < QUO_OP_PARTS; part++)
+        quo_op_drop(&service->ops, op, (enum quo_op_part)part);
 }
 
 static void settle(struct quo_service *service, struct quo_op *op, const struct agenda *agenda)
 {
     if (agenda->answer) {
-        deliver(service, op, agenda->fresh.len > 0 ? agenda->fresh : op->part[QUO_OP_RECORD]);
-        /* Nothing is sent any more. */
-        quo_op_drop(&service->ops, op, QUO_OP_KEY);
-        quo_op_drop(&service->ops, op, QUO_OP_RECORD);
-    } else if (agenda->fresh.len > 0 && !quo_coordinator_answered(&op->coordinator)) {
-        keep(service, op, agenda->fresh);
+        quo_deliver(service, op, quo_coordinator_outcome(&op->coordinator), record_of(op, agenda));
+        be_answered(service, op);
+    } else if (agenda->fresh.len > 0 && !op->is_answered) {
+        copy_base(service, op, agenda->fresh);
     }
     if (quo_coordinator_finished(&op->coordinator)) {
         quo_drive_end(service, op);
         return;
     }
-    if (quo_coordinator_answered(&op->coordinator))
+    if (op->is_answered)
         quo_ops_linger(&service->ops, op);
     quo_deadlines_set(&service->deadlines, op, quo_coordinator_deadline(&op->coordinator));
+}
+
+static void drive(struct quo_service *service, struct quo_op *op, const struct quo_event *event,
+                  struct agenda *agenda)
+{
+    struct quo_effects effects;
+    struct quo_outcome refused;
+    struct quo_event next = *event;
+
+    do {
+        quo_coordinator_step(&op->coordinator, &next, &effects);
+        perform(service, op, &next, &effects, agenda);
+    } while (follow_up(agenda, op, event->now_us, &refused, &next));
+    settle(service, op, agenda);
+    quo_start_ready(service);
 }
 
 void quo_drive(struct quo_service *service, struct quo_op *op, const struct quo_event *event)
 {
     struct agenda agenda = {0};
-    struct quo_effects effects;
-    struct quo_event next = *event;
 
-    do {
-        quo_coordinator_step(&op->coordinator, &next, &effects);
-        perform(service, op, &next, &effects, &agenda);
-    } while (follow_up(&agenda, event->now_us, &next));
-    settle(service, op, &agenda);
+    drive(service, op, event, &agenda);
+}
+
+void quo_drive_forwarded(struct quo_service *service, struct quo_op *op,
+                         const struct quo_event *event, struct quo_slice record)
+{
+    struct agenda agenda = {.has_final = true, .final = record};
+
+    drive(service, op, event, &agenda);
 }
 
 void quo_drive_end(struct quo_service *service, struct quo_op *op)
 {
-    blame_silent(service, op);
+    QUO_REQUIRE(op->is_answered);
+    quo_send_blame_silent(service, op);
     quo_deadlines_set(&service->deadlines, op, UINT64_MAX);
     quo_ops_release(&service->ops, op);
 }

@@ -27,6 +27,11 @@ void quo_ops_free(struct quo_ops *ops)
     }
     for (uint32_t chunk = 0; chunk * CHUNK < ops->made; chunk++)
         free(ops->chunks[chunk]);
+    while (ops->buffers != NULL) {
+        struct quo_op_buffer *next = ops->buffers->next;
+        free(ops->buffers);
+        ops->buffers = next;
+    }
     free(ops->chunks);
     *ops = (struct quo_ops){0};
 }
@@ -58,7 +63,7 @@ struct quo_op *quo_ops_acquire(struct quo_ops *ops)
     ops->in_use++;
     uint32_t slot = op->slot, generation = op->generation + 1;
     /* The coordinator's init and the parts' lengths make the rest's content irrelevant. */
-    memset(op, 0, offsetof(struct quo_op, coordinator));
+    memset(op, 0, offsetof(struct quo_op, change));
     op->slot = slot;
     op->generation = generation == 0 ? 1 : generation;
     op->in_use = true;
@@ -81,7 +86,7 @@ static void unlink_lingering(struct quo_ops *ops, struct quo_op *op)
 
 void quo_ops_release(struct quo_ops *ops, struct quo_op *op)
 {
-    QUO_REQUIRE(op->in_use && op->heap_at == UINT32_MAX);
+    QUO_REQUIRE(op->in_use && op->heap_at == UINT32_MAX && op->turn.state == QUO_TURN_NONE);
     if (op->lingers)
         unlink_lingering(ops, op);
     for (int part = 0; part < QUO_OP_PARTS; part++)
@@ -118,25 +123,58 @@ struct quo_op *quo_ops_find(const struct quo_ops *ops, uint64_t id, uint16_t *re
     return op;
 }
 
+static void *take_room(struct quo_ops *ops, size_t size)
+{
+    struct quo_op_buffer *buffer = ops->buffers;
+
+    if (size > QUO_OP_BUFFER)
+        return malloc(size);
+    if (buffer == NULL)
+        return malloc(QUO_OP_BUFFER);
+    ops->buffers = buffer->next;
+    ops->buffer_count--;
+    return buffer;
+}
+
+static void give_back(struct quo_ops *ops, void *room, size_t size)
+{
+    struct quo_op_buffer *buffer = room;
+
+    if (size > QUO_OP_BUFFER || ops->buffer_count == QUO_OP_BUFFERS_MAX) {
+        free(room);
+        return;
+    }
+    buffer->next = ops->buffers;
+    ops->buffers = buffer;
+    ops->buffer_count++;
+}
+
 void quo_op_drop(struct quo_ops *ops, struct quo_op *op, enum quo_op_part part)
 {
     op->part[part] = quo_slice(NULL, 0);
     if (op->heap[part] == NULL)
         return;
-    free(op->heap[part]);
+    give_back(ops, op->heap[part], op->heap_size[part]);
     op->heap[part] = NULL;
     ops->bytes -= op->heap_size[part];
     op->heap_size[part] = 0;
 }
 
-/* The slot's bytes hold the key at the front and the record after it. */
+/* Parts stand in the slot in their order: room for one is between its neighbours. */
 static uint8_t *inline_room(struct quo_op *op, enum quo_op_part part, size_t size)
 {
-    size_t from = 0;
+    size_t from = 0, to = QUO_OP_INLINE;
 
-    if (part == QUO_OP_RECORD && op->heap[QUO_OP_KEY] == NULL)
-        from = op->part[QUO_OP_KEY].len;
-    return size <= QUO_OP_INLINE - from ? op->inline_bytes + from : NULL;
+    for (int i = 0; i < QUO_OP_PARTS; i++) {
+        if (op->heap[i] != NULL || op->part[i].len == 0)
+            continue;
+        size_t begin = (size_t)(op->part[i].data - op->inline_bytes);
+        if (i < (int)part)
+            from = begin + op->part[i].len;
+        else if (to == QUO_OP_INLINE)
+            to = begin;
+    }
+    return size <= to - from ? op->inline_bytes + from : NULL;
 }
 
 enum quo_status quo_op_make(struct quo_ops *ops, struct quo_op *op, enum quo_op_part part,
@@ -147,7 +185,7 @@ enum quo_status quo_op_make(struct quo_ops *ops, struct quo_op *op, enum quo_op_
     if (room == NULL) {
         if (size > QUO_OPS_BYTES_MAX - ops->bytes)
             return QUO_BUSY;
-        room = malloc(size);
+        room = take_room(ops, size);
         if (room == NULL)
             return QUO_NO_MEMORY;
         op->heap[part] = room;

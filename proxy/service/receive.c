@@ -1,6 +1,8 @@
 #include "proxy/service/receive.h"
 
 #include "proxy/service/drive.h"
+#include "proxy/service/forward.h"
+#include "proxy/service/handed.h"
 
 static uint8_t member_of(const struct quo_op *op, uint64_t peer)
 {
@@ -37,6 +39,14 @@ static void observe_latency(struct quo_service *service, struct quo_op *op, uint
     quo_hedge_observe(&service->hedge, us);
 }
 
+/* How long a phase of consensus takes, for those that wait before they try again. */
+static void observe_phase(struct quo_service *service, const struct quo_op *op, uint16_t round)
+{
+    if (op->is_answered || op->phase_us == 0 || op->phase_round != round)
+        return;
+    quo_hedge_observe(&service->phases, quo_mono_us(service->env) - op->phase_us);
+}
+
 /* Learns the entry of a refusal. Returns the operation's new plan, or NULL if it has the newest. */
 static const struct quo_plan *learn_epoch(struct quo_service *service, struct quo_op *op,
                                           const struct quo_msg_reply *reply, struct quo_plan *plan)
@@ -56,7 +66,7 @@ static void on_reply(struct quo_service *service, struct quo_op *op, struct quo_
     struct quo_plan plan;
 
     observe_clocks(service, reply);
-    if (quo_coordinator_answered(&op->coordinator))
+    if (op->is_answered)
         quo_count(&service->stats.late_replies, 1);
     if (reply->status == QUO_SKEW)
         quo_count(&service->stats.skews, 1);
@@ -64,6 +74,7 @@ static void on_reply(struct quo_service *service, struct quo_op *op, struct quo_
         event->newer = learn_epoch(service, op, reply, &plan);
     if (event->round == op->asked_round)
         observe_latency(service, op, event->member, reply);
+    observe_phase(service, op, event->round);
     quo_drive(service, op, event);
 }
 
@@ -76,7 +87,7 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     if (frame->type != QUO_MESSAGE_REPLY)
         return;
     struct quo_op *op = quo_ops_find(&service->ops, frame->id, &event.round);
-    if (op == NULL) {
+    if (op == NULL || !op->is_started) {
         quo_count(&service->stats.late_replies, 1);
         return;
     }
@@ -106,7 +117,8 @@ static void on_down(void *receiver, uint64_t peer)
     quo_liveness_down(&service->liveness, peer);
     for (uint32_t slot = 0; slot < service->ops.made; slot++) {
         struct quo_op *op = quo_ops_at(&service->ops, slot);
-        uint8_t member = op->in_use ? member_of(op, peer) : QUO_MEMBER_NONE;
+        bool is_open = op->in_use && op->is_started;
+        uint8_t member = is_open ? member_of(op, peer) : QUO_MEMBER_NONE;
         if (member == QUO_MEMBER_NONE ||
             !quo_members_has(quo_coordinator_waiting(&op->coordinator), member))
             continue;
@@ -125,4 +137,44 @@ const struct quo_transport_events quo_receive_events = {
     .on_frame = on_frame,
     .on_up = on_up,
     .on_down = on_down,
+};
+
+static void on_seat_frame(void *receiver, uint64_t peer, const struct quo_frame *frame)
+{
+    struct quo_service *service = receiver;
+
+    if (frame->type == QUO_MESSAGE_FORWARD)
+        quo_handed_on_frame(service, peer, frame);
+    else if (frame->type == QUO_MESSAGE_FORWARDED)
+        quo_forward_on_frame(service, peer, frame);
+}
+
+/* Those who only send FORWARD here have no seat. */
+static bool is_seat(const struct quo_service *service, uint64_t peer)
+{
+    return peer < service->seats.loops + service->map->proxy_count;
+}
+
+static void on_seat_up(void *receiver, uint64_t peer)
+{
+    struct quo_service *service = receiver;
+
+    if (is_seat(service, peer))
+        service->seat_up[peer] = true;
+}
+
+static void on_seat_down(void *receiver, uint64_t peer)
+{
+    struct quo_service *service = receiver;
+
+    if (!is_seat(service, peer))
+        return;
+    service->seat_up[peer] = false;
+    quo_forward_on_down(service, peer);
+}
+
+const struct quo_transport_events quo_receive_seat_events = {
+    .on_frame = on_seat_frame,
+    .on_up = on_seat_up,
+    .on_down = on_seat_down,
 };

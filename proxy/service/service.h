@@ -79,14 +79,14 @@ struct quo_request {
 /* Whether the request goes through consensus: always in kind cas; in mixed if it is strong, has a
  * condition or an operation id, or is no plain PUT or DELETE. A strong write of a mixed key is not
  * blind, since a blind write forgets the key's operations, and with them what makes keyed writes
- * happen once. GET: never. */
+ * happen once. GET and SETTLE: never, they only may come to need it. */
 bool quo_request_is_consensus(const struct quo_request *request);
 
 struct quo_response {
     enum quo_verdict verdict;
     enum quo_effectuality outcome;
-    enum quo_status refusal; /* with REFUSED, and with TIMEOUT if refusals made it certain; else
-                                QUO_OK */
+    enum quo_status refusal;    /* with REFUSED, and with TIMEOUT if refusals made it certain; else
+                                   QUO_OK */
     struct quo_receipt receipt; /* its version is the record's `changed`: the ETag */
     /* With FOUND; with ABSENT and version not none: the tombstone; with WRITTEN and DECLINED of a
      * consensus write: the key's record after it (version none: there is none). Borrowed until the

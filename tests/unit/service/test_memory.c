@@ -1,6 +1,7 @@
 /* Every allocation of the service fails once: the request is refused or fails, nothing leaks,
  * nobody is answered twice, and afterwards everything works. Linked with --wrap for the allocator.
  */
+#include "proxy/service/ops.h"
 #include "tests/unit/service/fake.h"
 
 static uint64_t fail_in; /* the call that fails, counting from now; 0: none */
@@ -131,7 +132,7 @@ static void exercise(const char *large)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    static char large[3000];
+    static char large[QUO_OP_BUFFER + 1000];
     uint64_t nth = 0;
 
     memset(large, 'x', sizeof large - 1);

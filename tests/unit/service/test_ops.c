@@ -89,15 +89,16 @@ static void small_parts_stay_in_the_slot(void **state)
 static void the_bytes_of_all_operations_are_bounded(void **state)
 {
     (void)state;
+    const size_t left = QUO_OP_INLINE + 1000;
     struct quo_ops ops;
     uint8_t *out;
 
     assert_int_equal(quo_ops_init(&ops, 2), QUO_OK);
     struct quo_op *op = quo_ops_acquire(&ops);
-    ops.bytes = QUO_OPS_BYTES_MAX - 1000;
-    assert_int_equal(quo_op_make(&ops, op, QUO_OP_RECORD, 1001, &out), QUO_BUSY);
+    ops.bytes = QUO_OPS_BYTES_MAX - left;
+    assert_int_equal(quo_op_make(&ops, op, QUO_OP_RECORD, left + 1, &out), QUO_BUSY);
     assert_int_equal(op->part[QUO_OP_RECORD].len, 0);
-    assert_int_equal(quo_op_make(&ops, op, QUO_OP_RECORD, 1000, &out), QUO_OK);
+    assert_int_equal(quo_op_make(&ops, op, QUO_OP_RECORD, left, &out), QUO_OK);
     assert_int_equal(ops.bytes, QUO_OPS_BYTES_MAX);
     quo_ops_release(&ops, op);
     quo_ops_free(&ops);

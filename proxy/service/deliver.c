@@ -1,0 +1,140 @@
+#include "proxy/service/deliver.h"
+
+#include "proxy/service/handed.h"
+
+static void count_change(struct quo_service *service, const struct quo_op *op,
+                         const struct quo_response *response)
+{
+    struct quo_service_stats *stats = &service->stats;
+    bool is_decided =
+        response->verdict == QUO_VERDICT_WRITTEN || response->verdict == QUO_VERDICT_DECLINED;
+
+    if (response->verdict == QUO_VERDICT_DECLINED)
+        quo_count(&stats->declined, 1);
+    if (response->change.replayed)
+        quo_count(&stats->replays, 1);
+    if (op->is_warm && !op->has_prepared && is_decided)
+        quo_count(&stats->warm_hits, 1);
+    if (op->is_started)
+        quo_count(&stats->preemptions, op->coordinator.rmw.preempted);
+}
+
+static void count_answer(struct quo_service *service, const struct quo_op *op,
+                         const struct quo_outcome *outcome, const struct quo_response *response)
+{
+    struct quo_service_stats *stats = &service->stats;
+    bool is_write = !quo_op_is_read(op);
+    enum quo_level level = response->receipt.level;
+
+    quo_count(&stats->hedges, response->receipt.hedges);
+    quo_count(&stats->restarts, outcome->restarts);
+    if (response->receipt.repaired)
+        quo_count(&stats->write_backs, 1);
+    if (response->outcome == QUO_UNKNOWN)
+        quo_count(&stats->unknown_outcomes, 1);
+    if (response->is_consensus)
+        count_change(service, op, response);
+    if (op->answer == NULL)
+        return;
+    quo_histogram_record(&stats->latency[is_write][level], response->elapsed_us);
+    quo_count(&stats->verdicts[is_write][level][response->verdict], 1);
+}
+
+/* The answer needs a record that there was no memory for. */
+static void be_without_memory(struct quo_response *response)
+{
+    response->verdict = QUO_VERDICT_REFUSED;
+    response->refusal = QUO_NO_MEMORY;
+}
+
+static bool has_record(enum quo_verdict verdict, bool is_consensus)
+{
+    switch (verdict) {
+    case QUO_VERDICT_FOUND:
+    case QUO_VERDICT_ABSENT:
+        return true;
+    case QUO_VERDICT_WRITTEN:
+    case QUO_VERDICT_DECLINED:
+        return is_consensus;
+    default:
+        return false;
+    }
+}
+
+/* A tombstone of a key that never was is no record to anybody outside. */
+static void fill_record(struct quo_response *response, struct quo_slice bytes)
+{
+    struct quo_record record;
+
+    if (!has_record(response->verdict, response->is_consensus))
+        return;
+    if (bytes.len == 0) {
+        if (response->verdict == QUO_VERDICT_FOUND)
+            be_without_memory(response);
+        return;
+    }
+    QUO_INVARIANT(quo_record_decode(bytes, &record) == QUO_OK);
+    bool is_tombstone = (record.flags & QUO_RECORD_TOMBSTONE) != 0;
+    if (is_tombstone && quo_version_is_none(record.changed))
+        return;
+    /* What a read kept before it found nothing. */
+    if (!is_tombstone && response->verdict == QUO_VERDICT_ABSENT)
+        return;
+    response->record = record;
+    response->receipt.version = record.changed;
+}
+
+static void fill_change(const struct quo_op *op, struct quo_response *response)
+{
+    response->is_consensus = op->is_consensus;
+    if (!response->is_consensus) {
+        response->opid = (struct quo_opid){{0}};
+        response->since = 0;
+        response->change = (struct quo_change_result){.code = QUO_CHANGE_DONE};
+        return;
+    }
+    response->opid = op->change.opid;
+    response->since = op->change.since;
+    response->change = op->result;
+    if (response->verdict == QUO_VERDICT_WRITTEN && op->result.code != QUO_CHANGE_DONE) {
+        response->verdict = QUO_VERDICT_DECLINED;
+        response->outcome = QUO_NOT_APPLIED;
+    }
+}
+
+void quo_deliver(struct quo_service *service, struct quo_op *op, const struct quo_outcome *outcome,
+                 struct quo_slice record)
+{
+    struct quo_response response;
+
+    /* Field by field: the receipt is large. */
+    response.verdict = outcome->verdict;
+    response.outcome = outcome->effect;
+    response.refusal = outcome->refusal;
+    response.receipt = outcome->receipt;
+    response.elapsed_us = quo_mono_us(service->env) - op->started_us;
+    memset(&response.record, 0, sizeof response.record);
+    fill_change(op, &response);
+    if (op->no_memory && response.verdict != QUO_VERDICT_TIMEOUT)
+        be_without_memory(&response);
+    fill_record(&response, record);
+    count_answer(service, op, outcome, &response);
+    quo_answer_fn *answer = op->answer;
+    op->answer = NULL;
+    op->is_answered = true;
+    if (op->origin.is_set)
+        quo_handed_answer(service, op, &response, record);
+    else if (answer != NULL)
+        answer(op->context, &response);
+}
+
+void quo_deliver_timeout(struct quo_service *service, struct quo_op *op)
+{
+    const struct quo_outcome outcome = {
+        .verdict = QUO_VERDICT_TIMEOUT,
+        .effect = op->origin.sent ? QUO_UNKNOWN : QUO_NOT_APPLIED,
+        .receipt = {.level = op->want.level, .n = op->want.n, .need = op->want.w},
+    };
+
+    quo_deliver(service, op, &outcome, quo_slice(NULL, 0));
+}

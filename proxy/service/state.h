@@ -1,0 +1,45 @@
+/* What one service holds.
+ */
+#ifndef QUORATE_SERVICE_STATE_H
+#define QUORATE_SERVICE_STATE_H
+
+#include "proxy/coordinator/hedge.h"
+#include "proxy/service/deadlines.h"
+#include "proxy/service/queue.h"
+#include "proxy/service/routes.h"
+#include "proxy/service/warm.h"
+
+#define QUO_SEATS_MAX (QUO_LOOPS_MAX + QUO_PROXIES_MAX)
+
+struct quo_service {
+    struct quo_env *env;
+    struct quo_transport *transport;
+    const struct quo_map *map;
+    uint32_t rotation; /* counts plans, so that load spreads */
+    struct quo_ops ops;
+    struct quo_deadlines deadlines;
+    struct quo_liveness liveness;
+    struct quo_routes routes;
+    struct quo_hedge hedge;
+    struct quo_hlc clock;
+
+    struct quo_changer *changer;
+    struct quo_queue queue;
+    bool is_starting; /* those whose turn has come */
+    struct quo_warm warm;
+    struct quo_hedge phases; /* only observes: how long PREP and ACC take */
+    uint64_t name_seed;
+    struct quo_seats seats;
+    bool seat_up[QUO_SEATS_MAX];
+
+    struct quo_service_stats stats;
+};
+
+/* A new version of this loop's clock, above `seen`. */
+static inline struct quo_version quo_tick(struct quo_service *service, struct quo_version seen)
+{
+    return quo_hlc_tick(&service->clock, seen, quo_wall_ms(service->env),
+                        quo_mono_us(service->env));
+}
+
+#endif
