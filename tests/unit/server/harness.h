@@ -290,6 +290,74 @@ static inline uint64_t put_synced(struct harness *h, const char *key, uint64_t n
     return put(h, key, n, QUO_STORE_SYNC);
 }
 
+static inline struct quo_version version_of(uint64_t n)
+{
+    return n == 0 ? QUO_VERSION_NONE : (struct quo_version){HLC(n), 7};
+}
+
+/* Prepares ballot {HLC(n), 7}. */
+static inline uint64_t prep_of(struct harness *h, uint32_t ns, const char *key, uint64_t n,
+                               uint32_t value_max)
+{
+    uint8_t entry[QUO_ENTRY_SIZE_MAX];
+    quo_entry_encode(&h->entry, entry);
+    struct quo_msg_prep message = {
+        .partition = h->partition,
+        .ns = ns,
+        .kind = kind_of(ns),
+        .entry = quo_slice(entry, quo_entry_size(&h->entry)),
+        .ballot = version_of(n),
+        .value_max = value_max,
+        .key = quo_slice_of(key),
+    };
+    uint8_t body[QUO_KEY_MAX + 256];
+    quo_msg_prep_encode(&message, body);
+    send_frame(h, QUO_MESSAGE_PREP, body, quo_msg_prep_size(&message));
+    return h->last_id;
+}
+static inline uint64_t prep(struct harness *h, const char *key, uint64_t n)
+{
+    return prep_of(h, NS_CAS, key, n, QUO_INLINE_VALUE_MAX);
+}
+
+static inline uint64_t send_acc(struct harness *h, struct quo_msg_acc *message)
+{
+    uint8_t entry[QUO_ENTRY_SIZE_MAX];
+    quo_entry_encode(&h->entry, entry);
+    message->entry = quo_slice(entry, quo_entry_size(&h->entry));
+    message->partition = h->partition;
+    size_t len = quo_msg_acc_size(message);
+    uint8_t *body = malloc(len);
+    quo_msg_acc_encode(message, body);
+    send_frame(h, QUO_MESSAGE_ACC, body, len);
+    free(body);
+    return h->last_id;
+}
+
+/* Proposes `value` under ballot {HLC(n), 7}, and {HLC(next), 7} as the next one unless it is 0. */
+static inline uint64_t acc_value(struct harness *h, uint32_t ns, const char *key, uint64_t n,
+                                 uint64_t next, struct quo_slice value)
+{
+    struct quo_record record = {.version = version_of(n), .changed = version_of(n), .value = value};
+    size_t len = quo_record_size(&record);
+    uint8_t *bytes = malloc(len);
+    quo_record_encode(&record, bytes);
+    struct quo_msg_acc message = {
+        .ns = ns,
+        .kind = kind_of(ns),
+        .next = version_of(next),
+        .key = quo_slice_of(key),
+        .record = quo_slice(bytes, len),
+    };
+    uint64_t id = send_acc(h, &message);
+    free(bytes);
+    return id;
+}
+static inline uint64_t acc(struct harness *h, const char *key, uint64_t n)
+{
+    return acc_value(h, NS_CAS, key, n, 0, quo_slice(&n, sizeof n));
+}
+
 static inline uint64_t query_of(struct harness *h, uint32_t ns, const char *key, uint32_t value_max)
 {
     uint8_t entry[QUO_ENTRY_SIZE_MAX];
@@ -345,6 +413,14 @@ static inline void expect_version(const struct harness *h, uint64_t id, enum quo
     const struct quo_msg_reply *reply = expect(h, id, status);
     assert_int_equal(reply->version.hlc, n == 0 ? 0 : HLC(n));
     assert_int_equal((reply->flags & QUO_REPLY_DURABLE) != 0, durable);
+}
+/* A reply of that status, with the promise in force. */
+static inline void expect_promised(const struct harness *h, uint64_t id, enum quo_status status,
+                                   uint64_t version, uint64_t promised)
+{
+    const struct quo_msg_reply *reply = expect(h, id, status);
+    assert_int_equal(reply->version.hlc, version == 0 ? 0 : HLC(version));
+    assert_int_equal(reply->promised.hlc, promised == 0 ? 0 : HLC(promised));
 }
 /* What a QUERY of the key shows now. */
 static inline void expect_shown(struct harness *h, const char *key, uint64_t n)

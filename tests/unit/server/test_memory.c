@@ -66,47 +66,58 @@ static void armed_turn(struct harness *h)
     fail_in = 0;
 }
 
-/* A bit of everything: loads, waiting writes, groups behind groups, adoptions, held reads. Writes
- * the ids of three synced STOREs. */
-static void exercise(struct harness *h, uint64_t ids[3])
+/* A bit of everything: loads, waiting writes, groups behind groups, adoptions, held reads and
+ * promises. Writes the ids of what is on disk if it is answered so: three STOREs, an ACC, two
+ * PREPs. */
+static void exercise(struct harness *h, uint64_t ids[6])
 {
     quo_store_memory_faults(h->store)->get_would_block = true;
     query(h, "cold");
     ids[0] = put_synced(h, "cold", 6);
     put(h, "cold", 7, 0);
     armed_turn(h);
+    prep(h, "cold", 6);
+    armed_turn(h);
     quo_store_memory_faults(h->store)->get_would_block = false;
     ids[1] = put_synced(h, "a", 1);
     armed_turn(h);
+    ids[3] = acc_value(h, NS_CAS, "p", 3, 4, quo_slice_of("x"));
+    ids[4] = prep(h, "p", 8); /* waits for the record, and shows it */
+    for (int i = 0; i < 3; i++)
+        armed_turn(h);
     h->entry.epoch = 2;
     query(h, "a");
     ids[2] = put_synced(h, "b", 2);
     put_synced(h, "b", 1);
+    ids[5] = prep(h, "q", 9);
     for (int i = 0; i < 6; i++)
         armed_turn(h);
 }
 
 /* What was acked as durable is there, and the server works. */
-static void check_after(struct harness *h, const uint64_t ids[3], bool struck)
+static void check_after(struct harness *h, const uint64_t ids[6], bool struck)
 {
     static const struct {
+        uint32_t ns;
         const char *key;
-        uint64_t n;
-    } sent[3] = {{"cold", 6}, {"a", 1}, {"b", 2}};
+        uint64_t n, promised;
+    } sent[6] = {{NS_LWW, "cold", 6, 0}, {NS_LWW, "a", 1, 0}, {NS_LWW, "b", 2, 0},
+                 {NS_CAS, "p", 3, 4},    {NS_CAS, "p", 0, 8}, {NS_CAS, "q", 0, 9}};
     /* The engine takes a lack of memory for a full disk; the epoch may have been lost with it. */
     settle(h);
     h->mono_us += 1000000;
     uint64_t last = put_synced(h, "last", 1);
     settle(h);
     expect_version(h, last, QUO_OK, 1, true);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < QUO_COUNT(sent); i++) {
         const struct quo_msg_reply *reply = reply_to(h, ids[i]);
         bool durable = reply != NULL && (reply->flags & QUO_REPLY_DURABLE) != 0;
         assert_true(durable || struck);
         if (!durable)
             continue;
-        uint64_t shown = reply_to(h, query(h, sent[i].key))->version.hlc;
-        assert_true(shown >= HLC(sent[i].n));
+        const struct quo_msg_reply *shown = reply_to(h, query_of(h, sent[i].ns, sent[i].key, 0));
+        assert_true(shown->version.hlc >= (sent[i].n == 0 ? 0 : HLC(sent[i].n)));
+        assert_true(shown->promised.hlc >= (sent[i].promised == 0 ? 0 : HLC(sent[i].promised)));
     }
 }
 
@@ -120,13 +131,14 @@ static void test_each_allocation_fails_once(void **state)
         struct harness h;
         harness_start(&h);
         put_synced(&h, "cold", 5);
+        acc(&h, "cold", 5);
         settle(&h);
         h.transport.ops = &sparing_ops;
         struct quo_transport_events events = *h.transport.events;
         real_on_frame = events.on_frame;
         events.on_frame = arming_on_frame;
         h.transport.events = &events;
-        uint64_t ids[3];
+        uint64_t ids[6];
         armed = countdown;
         exercise(&h, ids);
         struck = armed == 0;

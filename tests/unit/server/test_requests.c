@@ -2,13 +2,48 @@
  * left. */
 #include "tests/unit/server/harness.h"
 
-/* A proper STORE or QUERY, as bytes. */
+static const uint8_t types[] = {QUO_MESSAGE_QUERY, QUO_MESSAGE_STORE, QUO_MESSAGE_PREP,
+                                QUO_MESSAGE_ACC};
+
+static size_t make_prep(struct quo_slice entry, uint8_t *out)
+{
+    struct quo_msg_prep message = {.partition = 3,
+                                   .ns = NS_CAS,
+                                   .kind = QUO_KIND_CAS,
+                                   .entry = entry,
+                                   .ballot = version_of(1),
+                                   .key = quo_slice_of("key")};
+    quo_msg_prep_encode(&message, out);
+    return quo_msg_prep_size(&message);
+}
+
+static size_t make_acc(struct quo_slice entry, uint8_t *out)
+{
+    uint8_t bytes[256];
+    struct quo_record record = {.version = version_of(2), .value = quo_slice_of("value")};
+    quo_record_encode(&record, bytes);
+    struct quo_msg_acc message = {.partition = 3,
+                                  .ns = NS_CAS,
+                                  .kind = QUO_KIND_CAS,
+                                  .entry = entry,
+                                  .next = version_of(3),
+                                  .key = quo_slice_of("key"),
+                                  .record = quo_slice(bytes, quo_record_size(&record))};
+    quo_msg_acc_encode(&message, out);
+    return quo_msg_acc_size(&message);
+}
+
+/* A proper request, as bytes. */
 static size_t make_body(uint8_t type, uint8_t *out)
 {
     uint8_t entry_bytes[QUO_ENTRY_SIZE_MAX], record_bytes[QUO_RECORD_OVERHEAD_MAX];
     struct quo_entry entry = entry_of(1, SELF, SECOND, THIRD);
     quo_entry_encode(&entry, entry_bytes);
     struct quo_slice encoded = quo_slice(entry_bytes, quo_entry_size(&entry));
+    if (type == QUO_MESSAGE_PREP)
+        return make_prep(encoded, out);
+    if (type == QUO_MESSAGE_ACC)
+        return make_acc(encoded, out);
     if (type == QUO_MESSAGE_QUERY) {
         struct quo_msg_query query = {.partition = 3,
                                       .ns = NS_LWW,
@@ -33,7 +68,6 @@ static size_t make_body(uint8_t type, uint8_t *out)
 static void test_truncated_bodies(void **state)
 {
     (void)state;
-    static const uint8_t types[] = {QUO_MESSAGE_QUERY, QUO_MESSAGE_STORE};
     struct harness h;
     harness_start(&h);
     for (size_t i = 0; i < QUO_COUNT(types); i++) {
@@ -57,7 +91,6 @@ static void test_truncated_bodies(void **state)
 static void test_flipped_bytes(void **state)
 {
     (void)state;
-    static const uint8_t types[] = {QUO_MESSAGE_QUERY, QUO_MESSAGE_STORE};
     struct harness h;
     harness_start(&h);
     for (size_t i = 0; i < QUO_COUNT(types); i++) {
@@ -96,6 +129,40 @@ static void test_record_that_no_blind_write_made(void **state)
     record.flags = QUO_RECORD_BLIND;
     quo_record_encode(&record, bytes);
     expect(&h, send_store(&h, &message), QUO_OK);
+    harness_stop(&h);
+}
+
+static void test_record_that_no_read_modify_write_made(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_start(&h);
+    uint8_t bytes[QUO_RECORD_OVERHEAD_MAX];
+    size_t len = make_record(bytes, version_of(5), quo_slice_of("x"));
+    struct quo_msg_acc message = {
+        .ns = NS_MIXED,
+        .kind = QUO_KIND_MIXED,
+        .key = quo_slice_of("a"),
+        .record = quo_slice(bytes, len),
+    };
+    expect(&h, send_acc(&h, &message), QUO_MALFORMED);
+    message.record = quo_slice_of("rubbish");
+    expect(&h, send_acc(&h, &message), QUO_MALFORMED);
+    assert_true(quo_server_idle(h.server));
+    harness_stop(&h);
+}
+
+static void test_ballots_that_cannot_be(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_start(&h);
+    expect(&h, prep(&h, "a", 0), QUO_MALFORMED);
+    for (uint64_t next = 4; next <= 5; next++) /* at the record's version and below */
+        expect(&h, acc_value(&h, NS_CAS, "a", 5, next, quo_slice_of("x")), QUO_MALFORMED);
+    uint64_t id = acc_value(&h, NS_CAS, "a", 5, 6, quo_slice_of("x"));
+    settle(&h);
+    expect(&h, id, QUO_OK);
     harness_stop(&h);
 }
 
@@ -146,7 +213,22 @@ static void test_kinds(void **state)
     expect(&h, put_value(&h, NS_CRDT, "a", 1, 0, quo_slice_of("x")), QUO_OK);
     expect(&h, put_value(&h, 9, "a", 1, 0, quo_slice_of("x")), QUO_BAD_KIND);
     expect(&h, query_of(&h, 0, "a", 0), QUO_BAD_KIND);
-    assert_int_equal(STAT(&h, bad_kind), 3);
+    static const struct {
+        uint32_t ns;
+        enum quo_status status;
+    } consensus[] = {{NS_CAS, QUO_OK},
+                     {NS_MIXED, QUO_OK},
+                     {NS_LWW, QUO_BAD_KIND},
+                     {NS_CRDT, QUO_BAD_KIND},
+                     {9, QUO_BAD_KIND}};
+    for (size_t i = 0; i < QUO_COUNT(consensus); i++) {
+        uint64_t prepared = prep_of(&h, consensus[i].ns, "b", 1, 0);
+        uint64_t accepted = acc_value(&h, consensus[i].ns, "b", 1, 0, quo_slice_of("x"));
+        settle(&h);
+        expect(&h, prepared, consensus[i].status);
+        expect(&h, accepted, consensus[i].status);
+    }
+    assert_int_equal(STAT(&h, bad_kind), 9);
     harness_stop(&h);
 }
 
@@ -161,6 +243,17 @@ static void test_versions_from_the_future(void **state)
     h.wall_ms++;
     expect(&h, put(&h, "a", limit + (1u << 16), 0), QUO_OK);
     assert_int_equal(STAT(&h, skews), 1);
+    limit += 1u << 16;
+    uint64_t over = limit + (1u << 16);
+    expect(&h, prep(&h, "a", over), QUO_SKEW);
+    expect(&h, acc(&h, "a", over), QUO_SKEW);
+    expect(&h, acc_value(&h, NS_CAS, "a", 1, over, quo_slice_of("x")), QUO_SKEW);
+    uint64_t ids[] = {prep(&h, "a", limit), acc(&h, "a", limit),
+                      acc_value(&h, NS_CAS, "b", 1, limit, quo_slice_of("x"))};
+    settle(&h);
+    for (size_t i = 0; i < QUO_COUNT(ids); i++)
+        expect(&h, ids[i], QUO_OK);
+    assert_int_equal(STAT(&h, skews), 4);
     harness_stop(&h);
 }
 
@@ -173,6 +266,12 @@ static void test_value_limit_of_the_namespace(void **state)
     expect(&h, put_value(&h, NS_LWW, "a", 1, 0, quo_slice(value, VALUE_MAX_OF_LWW)), QUO_OK);
     expect(&h, put_value(&h, NS_LWW, "a", 2, 0, quo_slice(value, VALUE_MAX_OF_LWW + 1)),
            QUO_MALFORMED);
+    uint8_t *large = calloc(1, 100001);
+    expect(&h, acc_value(&h, NS_CAS, "a", 1, 0, quo_slice(large, 100001)), QUO_MALFORMED);
+    uint64_t fits = acc_value(&h, NS_CAS, "a", 1, 0, quo_slice(large, 100000));
+    settle(&h);
+    expect(&h, fits, QUO_OK);
+    free(large);
     harness_stop(&h);
 }
 
@@ -232,12 +331,58 @@ static void test_memory_of_what_waits_for_loads_is_limited(void **state)
     harness_stop(&h);
 }
 
+/* What promises are to show counts as well: the records stay pinned until the answers leave. */
+static void test_memory_of_records_to_show_is_limited(void **state)
+{
+    (void)state;
+    struct harness h;
+    uint8_t value[4000] = {0};
+    start_small(&h, 100000);
+    acc_value(&h, NS_CAS, "a", 1, 0, quo_slice(value, sizeof value));
+    settle(&h);
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned waiting = 0;
+        for (unsigned n = 0; n < 100; n++) {
+            uint64_t id = prep_of(&h, NS_CAS, "a", 2 + n + 100u * round, UINT32_MAX);
+            waiting += !answered(&h, id);
+            if (answered(&h, id))
+                expect(&h, id, QUO_BUSY);
+        }
+        assert_in_range(waiting, 15, 25);
+        settle(&h);
+    }
+    harness_stop(&h);
+}
+
+/* So do the PREPs that wait for a record. */
+static void test_memory_of_what_waits_for_groups_is_limited(void **state)
+{
+    (void)state;
+    struct harness h;
+    start_small(&h, 100000);
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned waiting = 0;
+        acc(&h, "a", 1 + 1000u * round);
+        for (unsigned n = 0; n < 900; n++) {
+            uint64_t id = prep(&h, "a", 2 + n + 1000u * round);
+            waiting += !answered(&h, id);
+            if (answered(&h, id))
+                expect(&h, id, QUO_BUSY);
+        }
+        assert_in_range(waiting, 100, 800);
+        settle(&h);
+    }
+    harness_stop(&h);
+}
+
 static void test_one_write_larger_than_all_memory(void **state)
 {
     (void)state;
     struct harness h;
     start_small(&h, 100);
     expect(&h, put_synced(&h, "a", 1), QUO_BUSY);
+    expect(&h, prep(&h, "a", 1), QUO_BUSY);
+    expect(&h, acc(&h, "a", 1), QUO_BUSY);
     h.entry.epoch = 2; /* neither is there room to adopt an epoch */
     expect(&h, query(&h, "a"), QUO_BUSY);
     assert_true(quo_server_idle(h.server));
@@ -303,6 +448,8 @@ int main(void)
         cmocka_unit_test(test_truncated_bodies),
         cmocka_unit_test(test_flipped_bytes),
         cmocka_unit_test(test_record_that_no_blind_write_made),
+        cmocka_unit_test(test_record_that_no_read_modify_write_made),
+        cmocka_unit_test(test_ballots_that_cannot_be),
         cmocka_unit_test(test_unknown_message),
         cmocka_unit_test(test_partition_that_does_not_exist),
         cmocka_unit_test(test_unknown_flags),
@@ -311,6 +458,8 @@ int main(void)
         cmocka_unit_test(test_value_limit_of_the_namespace),
         cmocka_unit_test(test_memory_limit),
         cmocka_unit_test(test_memory_of_what_waits_for_loads_is_limited),
+        cmocka_unit_test(test_memory_of_records_to_show_is_limited),
+        cmocka_unit_test(test_memory_of_what_waits_for_groups_is_limited),
         cmocka_unit_test(test_one_write_larger_than_all_memory),
         cmocka_unit_test(test_large_values_fill_groups_by_bytes),
         cmocka_unit_test(test_peer_that_is_gone),
