@@ -1,27 +1,21 @@
 /* quorate-proxy: reads its settings and the cluster map, runs one loop per core, ends on SIGTERM.
  */
-#include <argp.h>
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "proxy/http/server.h"
-#include "quorate/config.h"
+#include "proxy/seats/seats.h"
 #include "quorate/listen.h"
 #include "quorate/log.h"
-#include "quorate/map_file.h"
+#include "quorate/program.h"
 
 #define WHY_MAX 1024u
 #define DRAIN_CHECK_US 20000u
-#define OTHER_DESCRIPTORS 64u /* of a loop, beside its clients and nodes */
-
-const char *argp_program_version = "quorate-proxy " QUO_RELEASE;
+#define OTHER_DESCRIPTORS 64u /* of a loop, beside its clients, nodes and proxies */
 
 struct settings {
 #define QUO_TEXT(field, name, preset, variable, help) char field[QUO_CONFIG_TEXT_MAX];
@@ -48,80 +42,146 @@ static const struct quo_config_key keys[] = {
 #undef QUO_SWITCH
 };
 
-struct arguments {
-    const char *config;
-    const char *map;
-    bool check;
+/* How far all loops have come together. */
+enum stage {
+    STAGE_LOOPS, /* each makes its loop, which then has a mailbox */
+    STAGE_PARTS, /* each makes everything else */
+    STAGE_SERVE,
 };
 
 /* What the loops and the main thread tell each other. */
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    uint32_t built;   /* loops that have everything */
-    uint32_t failed;  /* loops that could not be made */
+    enum stage stage;
+    uint32_t arrived; /* loops that have done the stage's work */
+    bool failed;      /* one of them could not */
     uint32_t drained; /* loops without connections and operations */
-    bool serve;       /* all loops may start */
 } progress = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* One loop with all that belongs to it; everything is made and used in its thread. */
-struct lane {
+struct worker {
     pthread_t thread;
     int listener;
+    int peers_listener; /* of this proxy's name */
     struct quo_loop *loop;
-    struct quo_peers *peers;
+    struct quo_peers *nodes;
+    struct quo_peers *proxies;         /* NULL: there are no others */
+    struct quo_acceptor *acceptor;     /* NULL: this is none of the map's */
+    struct quo_seats_transport *seats; /* NULL: this loop is alone */
     struct quo_service *service;
     struct quo_http *http;
+    struct quo_turn_hook turn;
     struct quo_timed service_timer;
     struct quo_timed drain_timer;
     struct quo_task drain;
     uint64_t drain_check_us; /* UINT64_MAX while not draining, or done */
 };
 
-static struct lane lanes[QUO_LOOPS_MAX];
+static struct worker workers[QUO_LOOPS_MAX];
+static struct quo_lanes *lanes; /* NULL: one loop */
 static struct quo_http_sources sources;
 static struct quo_map *map;
+static uint32_t own = UINT32_MAX; /* of the map's proxies the one that this is; UINT32_MAX: none */
 
-static void tell(uint32_t *count)
+static bool is_named(void)
+{
+    return own != UINT32_MAX;
+}
+
+/* Of a loop: its work of this stage is done, or failed. */
+static void arrive(bool well)
 {
     pthread_mutex_lock(&progress.mutex);
-    (*count)++;
+    progress.arrived++;
+    progress.failed = progress.failed || !well;
     pthread_cond_broadcast(&progress.changed);
     pthread_mutex_unlock(&progress.mutex);
 }
 
+/* Of a loop. */
+static void await_stage(enum stage stage)
+{
+    pthread_mutex_lock(&progress.mutex);
+    while (progress.stage != stage)
+        pthread_cond_wait(&progress.changed, &progress.mutex);
+    pthread_mutex_unlock(&progress.mutex);
+}
+
+/* Of the main thread. */
+static void await_arrivals(void)
+{
+    bool failed;
+
+    pthread_mutex_lock(&progress.mutex);
+    while (progress.arrived < sources.loops)
+        pthread_cond_wait(&progress.changed, &progress.mutex);
+    failed = progress.failed;
+    pthread_mutex_unlock(&progress.mutex);
+    if (failed)
+        quo_fail("out of memory or descriptors");
+}
+
+/* Of the main thread. */
+static void enter(enum stage stage)
+{
+    pthread_mutex_lock(&progress.mutex);
+    progress.arrived = 0;
+    progress.stage = stage;
+    pthread_cond_broadcast(&progress.changed);
+    pthread_mutex_unlock(&progress.mutex);
+}
+
+static void end_turn(struct quo_turn_hook *hook)
+{
+    quo_lanes_end_turn(lanes, (uint32_t)(QUO_CONTAINER_OF(hook, struct worker, turn) - workers));
+}
+
 static uint64_t service_deadline(struct quo_timed *timed)
 {
-    return quo_service_deadline(QUO_CONTAINER_OF(timed, struct lane, service_timer)->service);
+    return quo_service_deadline(QUO_CONTAINER_OF(timed, struct worker, service_timer)->service);
 }
 
 static void service_expire(struct quo_timed *timed, uint64_t mono_us)
 {
-    quo_service_expire(QUO_CONTAINER_OF(timed, struct lane, service_timer)->service, mono_us);
+    quo_service_expire(QUO_CONTAINER_OF(timed, struct worker, service_timer)->service, mono_us);
 }
 
 static uint64_t drain_deadline(struct quo_timed *timed)
 {
-    return QUO_CONTAINER_OF(timed, struct lane, drain_timer)->drain_check_us;
+    return QUO_CONTAINER_OF(timed, struct worker, drain_timer)->drain_check_us;
+}
+
+static bool is_drained(const struct worker *worker)
+{
+    return quo_http_drained(worker->http) && quo_service_in_flight(worker->service) == 0 &&
+           (worker->acceptor == NULL || !quo_acceptor_busy(worker->acceptor));
 }
 
 static void drain_expire(struct quo_timed *timed, uint64_t mono_us)
 {
-    struct lane *lane = QUO_CONTAINER_OF(timed, struct lane, drain_timer);
+    struct worker *worker = QUO_CONTAINER_OF(timed, struct worker, drain_timer);
 
-    lane->drain_check_us = mono_us + DRAIN_CHECK_US;
-    if (!quo_http_drained(lane->http) || quo_service_in_flight(lane->service) > 0)
+    worker->drain_check_us = mono_us + DRAIN_CHECK_US;
+    if (!is_drained(worker))
         return;
-    lane->drain_check_us = UINT64_MAX;
-    tell(&progress.drained);
+    worker->drain_check_us = UINT64_MAX;
+    pthread_mutex_lock(&progress.mutex);
+    progress.drained++;
+    pthread_cond_broadcast(&progress.changed);
+    pthread_mutex_unlock(&progress.mutex);
 }
 
 static void drain(struct quo_task *task)
 {
-    struct lane *lane = QUO_CONTAINER_OF(task, struct lane, drain);
+    struct worker *worker = QUO_CONTAINER_OF(task, struct worker, drain);
 
-    quo_http_drain(lane->http);
-    lane->drain_check_us = 0;
+    quo_http_drain(worker->http);
+    if (worker->acceptor != NULL)
+        quo_acceptor_close_listener(worker->acceptor);
+    if (worker->seats != NULL)
+        quo_seats_drain(worker->seats);
+    worker->drain_check_us = 0;
 }
 
 static uint32_t share_of_connections(uint32_t loops)
@@ -129,14 +189,14 @@ static uint32_t share_of_connections(uint32_t loops)
     return (uint32_t)((settings.connections_max + loops - 1) / loops);
 }
 
-static bool build_http(struct lane *lane)
+static bool build_http(struct worker *worker)
 {
     struct quo_http_options options = {
-        .loop = lane->loop,
-        .service = lane->service,
+        .loop = worker->loop,
+        .service = worker->service,
         .map = map,
         .sources = &sources,
-        .listener = lane->listener,
+        .listener = worker->listener,
         .connections_max = share_of_connections(sources.loops),
         .idle_timeout_ms = (uint32_t)settings.idle_timeout * 1000,
         .request_timeout_ms = (uint32_t)settings.request_timeout * 1000,
@@ -144,184 +204,158 @@ static bool build_http(struct lane *lane)
         .access_log = settings.access_log,
     };
 
-    lane->http = quo_http_new(&options);
-    return lane->http != NULL;
+    worker->http = quo_http_new(&options);
+    return worker->http != NULL;
 }
 
-static bool build_service(struct lane *lane)
+/* The ways to and from the map's other proxies. */
+static bool build_peers(struct worker *worker)
 {
-    struct quo_peers_options peers = {.loop = lane->loop, .map = map};
-    struct quo_service_options service = {
-        .env = quo_loop_env(lane->loop),
+    const struct quo_peers_options proxies = {
+        .loop = worker->loop,
+        .map = map,
+        .proxies = true,
+        .own = own,
+    };
+    const struct quo_acceptor_options acceptor = {
+        .loop = worker->loop,
+        .listener = worker->peers_listener,
+        .cluster = map->cluster,
+        .epoch = map->epoch,
+    };
+
+    if (map->proxy_count > (is_named() ? 1 : 0)) {
+        worker->proxies = quo_peers_new(&proxies);
+        if (worker->proxies == NULL)
+            return false;
+    }
+    if (is_named()) {
+        worker->acceptor = quo_acceptor_new(&acceptor);
+        if (worker->acceptor == NULL)
+            return false;
+    }
+    return true;
+}
+
+static bool build_seats(struct worker *worker, uint32_t index)
+{
+    struct quo_seats_options options = {.loops = sources.loops};
+
+    if (!build_peers(worker))
+        return false;
+    if (worker->proxies != NULL)
+        options.proxies = quo_peers_transport(worker->proxies);
+    if (worker->acceptor != NULL)
+        options.acceptor = quo_acceptor_transport(worker->acceptor);
+    if (lanes != NULL) {
+        options.lanes = quo_lanes_transport(lanes, index);
+        worker->turn.run = end_turn;
+        quo_loop_add_turn_hook(worker->loop, &worker->turn);
+    }
+    if (options.lanes == NULL && options.proxies == NULL && options.acceptor == NULL)
+        return true;
+    worker->seats = quo_seats_new(&options);
+    return worker->seats != NULL;
+}
+
+static bool build_service(struct worker *worker, uint32_t index)
+{
+    const struct quo_peers_options nodes = {.loop = worker->loop, .map = map};
+    struct quo_service_options options = {
+        .env = quo_loop_env(worker->loop),
         .map = map,
         .hedge_percent = (uint32_t)settings.hedge_percent,
         .hedge_min_us = settings.hedge_min,
+        .seats = {.loops = sources.loops, .loop = index, .proxy = own},
     };
 
-    lane->peers = quo_peers_new(&peers);
-    if (lane->peers == NULL)
+    worker->nodes = quo_peers_new(&nodes);
+    if (worker->nodes == NULL)
         return false;
-    service.transport = quo_peers_transport(lane->peers);
-    lane->service = quo_service_new(&service);
-    if (lane->service == NULL)
+    options.transport = quo_peers_transport(worker->nodes);
+    if (worker->seats != NULL)
+        options.seats.transport = quo_seats_transport_of(worker->seats);
+    worker->service = quo_service_new(&options);
+    if (worker->service == NULL)
         return false;
-    lane->service_timer.deadline = service_deadline;
-    lane->service_timer.expire = service_expire;
-    quo_loop_add_timed(lane->loop, &lane->service_timer);
+    worker->service_timer.deadline = service_deadline;
+    worker->service_timer.expire = service_expire;
+    quo_loop_add_timed(worker->loop, &worker->service_timer);
     return true;
 }
 
-static bool build(struct lane *lane)
+static bool build(struct worker *worker)
 {
-    size_t index = (size_t)(lane - lanes);
+    const uint32_t index = (uint32_t)(worker - workers);
 
-    lane->loop = quo_loop_new();
-    if (lane->loop == NULL || !build_service(lane) || !build_http(lane))
+    if (!build_seats(worker, index) || !build_service(worker, index) || !build_http(worker))
         return false;
-    lane->drain.run = drain;
-    lane->drain_check_us = UINT64_MAX;
-    lane->drain_timer.deadline = drain_deadline;
-    lane->drain_timer.expire = drain_expire;
-    quo_loop_add_timed(lane->loop, &lane->drain_timer);
-    sources.at[index].service = quo_service_stats(lane->service);
-    sources.at[index].net = quo_peers_stats(lane->peers);
-    sources.at[index].http = quo_http_stats(lane->http);
+    worker->drain.run = drain;
+    worker->drain_check_us = UINT64_MAX;
+    worker->drain_timer.deadline = drain_deadline;
+    worker->drain_timer.expire = drain_expire;
+    quo_loop_add_timed(worker->loop, &worker->drain_timer);
+    sources.at[index].service = quo_service_stats(worker->service);
+    sources.at[index].net = quo_peers_stats(worker->nodes);
+    sources.at[index].http = quo_http_stats(worker->http);
     return true;
 }
 
-static void *run_lane(void *context)
+static void *run_worker(void *context)
 {
-    struct lane *lane = context;
+    struct worker *worker = context;
 
-    if (!build(lane)) {
-        tell(&progress.failed);
-        return NULL;
-    }
-    tell(&progress.built);
-    pthread_mutex_lock(&progress.mutex);
-    while (!progress.serve)
-        pthread_cond_wait(&progress.changed, &progress.mutex);
-    pthread_mutex_unlock(&progress.mutex);
-    quo_loop_run(lane->loop);
+    worker->loop = quo_loop_new();
+    arrive(worker->loop != NULL);
+    await_stage(STAGE_PARTS);
+    arrive(build(worker));
+    await_stage(STAGE_SERVE);
+    quo_loop_run(worker->loop);
     return NULL;
 }
 
 static error_t parse_argument(int key, char *argument, struct argp_state *state)
 {
-    struct arguments *arguments = state->input;
-
-    switch (key) {
-    case 'c':
-        arguments->config = argument;
-        return 0;
-    case 'm':
-        arguments->map = argument;
-        return 0;
-    case 'n':
-        arguments->check = true;
-        return 0;
-    case 'h':
-        argp_state_help(state, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC);
-        printf("\nSettings, in the file or in the environment:\n\n");
-        quo_config_print_help(keys, QUO_COUNT(keys));
-        exit(0);
-    case ARGP_KEY_ARG:
-        argp_error(state, "no argument is expected: %s", argument);
-        return EINVAL;
-    default:
+    (void)argument;
+    if (key != ARGP_KEY_INIT)
         return ARGP_ERR_UNKNOWN;
-    }
+    state->child_inputs[0] = state->input;
+    return 0;
 }
 
-static void parse_arguments(int argc, char **argv, struct arguments *ret)
+static void parse_arguments(int argc, char **argv, struct quo_program *ret)
 {
-    static const struct argp_option options[] = {
-        {"config", 'c', "FILE", 0, "Read the settings from FILE", 0},
-        {"map", 'm', "FILE", 0, "Read the cluster map from FILE, whatever the settings say", 0},
-        {"check", 'n', NULL, 0, "Check settings and map, start nothing", 0},
-        {"help", 'h', NULL, 0, "Show this and every setting", -1},
-        {0},
-    };
+    static const struct argp_child children[] = {{&quo_program_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
-        .options = options,
         .parser = parse_argument,
         .doc = "Serves keys and values over HTTP from the storage nodes of a cluster map.",
+        .children = children,
     };
 
+    ret->keys = keys;
+    ret->key_count = QUO_COUNT(keys);
     argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, ret);
-    if (argc > 1)
-        return;
-    fprintf(stderr, "quorate-proxy: --config or --map is needed; see --help\n");
-    exit(2);
-}
-
-_Noreturn static void fail(const char *why)
-{
-    fprintf(stderr, "quorate-proxy: %s\n", why);
-    exit(1);
-}
-
-static void read_settings(const struct arguments *arguments)
-{
-    enum quo_log_level level;
-    char why[WHY_MAX];
-
-    if (quo_config_read(keys, QUO_COUNT(keys), arguments->config, why, sizeof why) != QUO_OK)
-        fail(why);
-    if (arguments->map != NULL)
-        snprintf(settings.map, sizeof settings.map, "%s", arguments->map);
-    if (!quo_log_level_parse(settings.log_level, &level)) {
-        snprintf(why, sizeof why, "%s: log_level \"%.64s\" is not debug, info, warn or error",
-                 arguments->config != NULL ? arguments->config : "environment", settings.log_level);
-        fail(why);
-    }
-    quo_log_set_level(level);
-}
-
-/* Only blind writes are served: a namespace that promises more must not seem to work. */
-static void check_kinds(void)
-{
-    char why[WHY_MAX];
-
-    for (uint32_t i = 0; i < map->namespace_count; i++) {
-        const struct quo_namespace *ns = &map->namespaces[i];
-
-        if (ns->kind == QUO_KIND_LWW)
-            continue;
-        snprintf(why, sizeof why,
-                 "%.512s: namespace %s is of kind %s; this release serves kind lww only",
-                 settings.map, ns->name, quo_kind_name(ns->kind));
-        fail(why);
-    }
 }
 
 static void read_map(void)
 {
-    char why[WHY_MAX], full[WHY_MAX * 2];
-
-    map = calloc(1, sizeof *map);
-    if (map == NULL)
-        fail("out of memory");
-    if (quo_map_load(settings.map, map, why, sizeof why) != QUO_OK) {
-        snprintf(full, sizeof full, "%.900s: %s", settings.map, why);
-        fail(full);
+    map = quo_program_read_map(settings.map);
+    for (uint32_t i = 0; i < map->proxy_count; i++) {
+        if (strcmp(map->proxies[i].name, settings.name) == 0)
+            own = i;
     }
-    check_kinds();
+    if (settings.name[0] != '\0' && !is_named())
+        quo_fail("the map %s has no proxy named \"%s\"", settings.map, settings.name);
 }
 
-/* Descriptors for as many clients as allowed, as far as the system lets us. */
+/* Each other proxy connects with every of its loops, and the kernel may bring all to one of ours.
+ */
 static void raise_descriptors(void)
 {
-    rlim_t wanted =
-        settings.connections_max + (rlim_t)sources.loops * (map->node_count + OTHER_DESCRIPTORS);
-    struct rlimit limit;
+    const uint64_t of_loop = map->node_count + map->proxy_count + OTHER_DESCRIPTORS;
+    const uint64_t guests = is_named() ? map->proxy_count * QUO_LOOPS_MAX : 0;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = QUO_MIN(wanted, limit.rlim_max);
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        quo_log(QUO_LOG_WARN, "proxy.descriptors", "allowed=%llu wanted=%llu",
-                (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+    quo_program_raise_descriptors(settings.connections_max + sources.loops * of_loop + guests);
 }
 
 static uint32_t choose_loops(void)
@@ -335,38 +369,72 @@ static uint32_t choose_loops(void)
     return QUO_MIN((uint32_t)CPU_COUNT(&cores), QUO_LOOPS_MAX);
 }
 
-/* Starts the threads and waits until all have built what they need. */
-static void start_lanes(const int *listeners)
+static uint16_t listen_for_clients(void)
 {
-    bool failed;
+    int listeners[QUO_LOOPS_MAX];
+    char why[WHY_MAX];
+    uint16_t port;
 
+    if (quo_listen(settings.listen_host, (uint16_t)settings.listen_port, sources.loops, listeners,
+                   &port, why, sizeof why) != QUO_OK)
+        quo_fail("cannot listen on %s", why);
+    for (uint32_t i = 0; i < sources.loops; i++)
+        workers[i].listener = listeners[i];
+    return port;
+}
+
+static void listen_for_proxies(void)
+{
+    const struct quo_proxy_info *info = &map->proxies[own];
+    const char *host = settings.peers_host[0] != '\0' ? settings.peers_host : info->host;
+    uint16_t port = settings.peers_port != 0 ? (uint16_t)settings.peers_port : info->port;
+    int listeners[QUO_LOOPS_MAX];
+    char why[WHY_MAX];
+
+    if (quo_listen(host, port, sources.loops, listeners, &port, why, sizeof why) != QUO_OK)
+        quo_fail("cannot listen for other proxies on %s", why);
+    for (uint32_t i = 0; i < sources.loops; i++)
+        workers[i].peers_listener = listeners[i];
+}
+
+static void make_lanes(void)
+{
+    struct quo_mailbox *mailboxes[QUO_LOOPS_MAX];
+
+    if (sources.loops == 1)
+        return;
+    for (uint32_t i = 0; i < sources.loops; i++)
+        mailboxes[i] = quo_loop_mailbox(workers[i].loop);
+    lanes = quo_lanes_new(mailboxes, sources.loops);
+    if (lanes == NULL)
+        quo_fail("out of memory");
+}
+
+/* No loop runs before all are complete: from then on they may hand each other frames. */
+static void start_workers(void)
+{
     for (uint32_t i = 0; i < sources.loops; i++) {
-        lanes[i].listener = listeners[i];
-        if (pthread_create(&lanes[i].thread, NULL, run_lane, &lanes[i]) != 0)
-            fail("cannot start a thread");
+        if (pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]) != 0)
+            quo_fail("cannot start a thread");
     }
-    pthread_mutex_lock(&progress.mutex);
-    while (progress.built + progress.failed < sources.loops)
-        pthread_cond_wait(&progress.changed, &progress.mutex);
-    failed = progress.failed > 0;
-    progress.serve = !failed;
-    pthread_cond_broadcast(&progress.changed);
-    pthread_mutex_unlock(&progress.mutex);
-    if (failed)
-        fail("out of memory or descriptors");
+    await_arrivals();
+    make_lanes();
+    enter(STAGE_PARTS);
+    await_arrivals();
+    enter(STAGE_SERVE);
 }
 
 /* Lets the requests under way end, for a while. */
-static bool drain_lanes(void)
+static bool drain_workers(void)
 {
     struct timespec until;
     int failed = 0;
     bool all;
 
     for (uint32_t i = 0; i < sources.loops; i++) {
-        struct quo_mailbox *mailbox = quo_loop_mailbox(lanes[i].loop);
+        struct quo_mailbox *mailbox = quo_loop_mailbox(workers[i].loop);
 
-        mailbox->ops->post(mailbox, &lanes[i].drain);
+        mailbox->ops->post(mailbox, &workers[i].drain);
     }
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += QUO_HTTP_DRAIN_MS / 1000;
@@ -381,36 +449,32 @@ static bool drain_lanes(void)
 
 int main(int argc, char **argv)
 {
-    struct arguments arguments = {0};
-    int listeners[QUO_LOOPS_MAX], received = 0;
-    char why[WHY_MAX], host[320];
-    uint16_t port = 0;
+    struct quo_program program = {0};
     sigset_t signals;
+    char host[320];
+    int received = 0;
+    uint16_t port;
 
-    parse_arguments(argc, argv, &arguments);
-    read_settings(&arguments);
+    parse_arguments(argc, argv, &program);
+    quo_program_read_settings(&program, settings.map, settings.log_level);
     read_map();
-    if (arguments.check) {
+    if (program.check) {
         printf("settings and map are valid\n");
         return 0;
     }
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    quo_program_block_signals(&signals);
     sources.loops = choose_loops();
     raise_descriptors();
-    if (quo_listen(settings.listen_host, (uint16_t)settings.listen_port, sources.loops, listeners,
-                   &port, why, sizeof why) != QUO_OK)
-        fail(why);
-    start_lanes(listeners);
-    quo_log(QUO_LOG_INFO, "proxy.started", "host=%s port=%u loops=%u release=%s",
+    port = listen_for_clients();
+    if (is_named())
+        listen_for_proxies();
+    start_workers();
+    quo_log(QUO_LOG_INFO, "proxy.started", "host=%s port=%u loops=%u name=%s release=%s",
             quo_log_quote(quo_slice_of(settings.listen_host), host, sizeof host), port,
-            sources.loops, QUO_RELEASE);
+            sources.loops, is_named() ? settings.name : "-", QUO_RELEASE);
     sigwait(&signals, &received);
     quo_log(QUO_LOG_INFO, "proxy.stopping", "signal=%d", received);
-    quo_log(QUO_LOG_INFO, "proxy.stopped", "drained=%s", drain_lanes() ? "true" : "false");
+    quo_log(QUO_LOG_INFO, "proxy.stopped", "drained=%s", drain_workers() ? "true" : "false");
     /* The library's contexts cannot be disposed of while connections exist, so nothing is. */
     _exit(0);
 }

@@ -205,7 +205,8 @@ static void start_proxy(struct bed *bed, const char *host)
     transport->receiver = bed;
 }
 
-static enum quo_status try_send(struct bed *bed, uint32_t peer, uint64_t id, struct quo_slice body)
+static enum quo_status try_send_as(struct bed *bed, uint32_t peer, uint8_t type, uint64_t id,
+                                   struct quo_slice body)
 {
     struct quo_transport *transport = quo_peers_transport(bed->peers);
     uint8_t *out;
@@ -213,8 +214,13 @@ static enum quo_status try_send(struct bed *bed, uint32_t peer, uint64_t id, str
     if (status != QUO_OK)
         return status;
     memcpy(out, body.data, body.len);
-    transport->ops->seal(transport, peer, QUO_MESSAGE_QUERY, id);
+    transport->ops->seal(transport, peer, type, id);
     return QUO_OK;
+}
+
+static enum quo_status try_send(struct bed *bed, uint32_t peer, uint64_t id, struct quo_slice body)
+{
+    return try_send_as(bed, peer, QUO_MESSAGE_QUERY, id, body);
 }
 
 /* Turns until a condition holds */
@@ -382,6 +388,26 @@ static void too_many_requests_in_flight_are_refused(void **state)
     assert_echoes(bed, 0);
 }
 
+/* Its number stands among those of the replies. */
+static void a_forward_is_in_flight_until_it_is_answered(void **state)
+{
+    struct bed *bed = *state;
+    struct node *node = &bed->nodes[0];
+    const struct quo_slice body = quo_slice_of("f");
+    node->holds = true;
+    for (uint64_t i = 0; i < QUO_CONN_IN_FLIGHT_MAX; i++)
+        assert_int_equal(try_send_as(bed, 0, QUO_MESSAGE_FORWARD, i, body), QUO_OK);
+    assert_int_equal(try_send_as(bed, 0, QUO_MESSAGE_FORWARD, 0, body), QUO_BUSY);
+    TURN_UNTIL(bed, node->held == QUO_CONN_IN_FLIGHT_MAX);
+    node_reply(node, node->last_peer, 0, body);
+    node_reply(node, node->last_peer, 1, body);
+    TURN_UNTIL(bed, bed->seen[0].replies == 2);
+    assert_int_equal(try_send_as(bed, 0, QUO_MESSAGE_FORWARD, 0, body), QUO_OK);
+    assert_int_equal(try_send_as(bed, 0, QUO_MESSAGE_FORWARD, 1, body), QUO_OK);
+    assert_int_equal(try_send_as(bed, 0, QUO_MESSAGE_FORWARD, 2, body), QUO_BUSY);
+    node->held = 0;
+}
+
 static void a_full_outbox_refuses_and_loses_nothing(void **state)
 {
     struct bed *bed = *state;
@@ -451,6 +477,36 @@ static void another_cluster_is_refused(void **state)
     const struct quo_net_stats *server = quo_acceptor_stats(bed->nodes[0].acceptor);
     TURN_UNTIL(bed, stat(&quo_peers_stats(bed->peers)->refused) + stat(&server->refused) >= 1);
     assert_int_equal(bed->seen[0].ups, 0);
+}
+
+/* The second of the map's proxies is where the first node is, then where a proxy is. */
+static void proxies_meet_the_other_proxies_of_the_map(void **state)
+{
+    struct bed *bed = *state;
+    bed->map->cluster = CLUSTER;
+    bed->map->epoch = 1;
+    bed->map->proxy_count = 2;
+    for (int i = 0; i < 2; i++) {
+        struct quo_proxy_info *info = &bed->map->proxies[i];
+        info->port = bed->nodes[0].port;
+        snprintf(info->name, sizeof info->name, "proxy-%d", i);
+        snprintf(info->host, sizeof info->host, "127.0.0.1");
+    }
+    const struct quo_peers_options options = {.loop = bed->loop, .map = bed->map, .proxies = true};
+    bed->peers = quo_peers_new(&options);
+    assert_non_null(bed->peers);
+    struct quo_transport *transport = quo_peers_transport(bed->peers);
+    transport->events = &proxy_events;
+    transport->receiver = bed;
+    TURN_UNTIL(bed, stat(&quo_peers_stats(bed->peers)->refused) >= 1);
+    stop_node(&bed->nodes[0]);
+    start_node_as(&bed->nodes[0], CLUSTER, 0);
+    TURN_UNTIL(bed, bed->seen[1].ups == 1);
+    assert_echoes(bed, 1);
+    /* Not itself, though it could be had there as well. */
+    assert_int_equal(bed->seen[0].ups, 0);
+    assert_int_equal(try_send(bed, 0, 1, quo_slice_of("x")), QUO_UNAVAILABLE);
+    assert_false(quo_peers_up(bed->peers, 0));
 }
 
 /* Strangers: plain sockets that send what they like */
@@ -955,10 +1011,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(frames_of_a_turn_leave_in_one_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_largest_frames_pass, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many_requests_in_flight_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_forward_is_in_flight_until_it_is_answered, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_full_outbox_refuses_and_loses_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_comes_back_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_replica_is_refused, set_up_nodes, tear_down),
         cmocka_unit_test_setup_teardown(another_cluster_is_refused, set_up_nodes, tear_down),
+        cmocka_unit_test_setup_teardown(proxies_meet_the_other_proxies_of_the_map, set_up_nodes,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(garbage_ends_its_connection_and_no_other, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_frame_cut_off_is_no_harm, set_up, tear_down),
