@@ -19,7 +19,7 @@ enum quo_event_type {
     QUO_EVENT_TIMER,   /* a deadline may have passed */
     QUO_EVENT_HEDGE,   /* the budget allows the hedge that was asked for */
     QUO_EVENT_TAGGED,  /* here is the version that was asked for: `tag`, and `next` above it */
-    QUO_EVENT_APPLIED, /* the change was applied to the record kept: `decision` */
+    QUO_EVENT_APPLIED, /* the change was applied: `decision`; of a read, QUO_DECISION_KEEP */
     QUO_EVENT_FORWARDED, /* another proposer ended the operation: `outcome`; NULL: it cannot be
                             reached, and did nothing unless `sent` */
 };
@@ -65,7 +65,8 @@ enum quo_effect_type {
     QUO_EFFECT_ACC,           /* ACC of the record that was made (or, of a read, kept) to `member`;
                                  `version` is `next` of the message */
     QUO_EFFECT_APPLY, /* apply the change to the record kept (`nothing`: to no record), for ballot
-                         `version`; `first` and `sent` as in quo_change_context, `floor` too */
+                         `version`; `first` and `sent` as in quo_change_context, `floor` too. The
+                         record kept is not asked for again */
     QUO_EFFECT_REMEMBER, /* the promise for `version` is ours: the next write of this key may start
                             at its ACC, from the record just accepted */
     QUO_EFFECT_FORWARD,  /* hand the operation to the proposer its key belongs to, with `first` and
