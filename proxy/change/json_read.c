@@ -280,17 +280,18 @@ static const yajl_callbacks callbacks = {
 };
 
 /* yajl does not look whether memory came. It gets a reserve that holds whatever it may ask for,
- * taken before it begins: its own structs, a stack of depths, and two buffers that double until
- * they hold the longest token, which at worst is all of the text. */
+ * taken before it begins: its own structs, a stack of depths, and two buffers of 2048 bytes that
+ * double until they are larger than the token they hold. Of the one the text must have come to its
+ * end, so both tokens together are no longer than the text; the doubled sizes sum up to four times
+ * that. */
 struct reserve {
     uint8_t *bytes;
     size_t used, size;
-    size_t last; /* where the newest block begins */
 };
 
 static size_t reserve_size(size_t text_len)
 {
-    return 16384 + 8 * text_len;
+    return 16384 + 4 * text_len;
 }
 
 static void *reserve_malloc(void *context, size_t size)
@@ -299,27 +300,20 @@ static void *reserve_malloc(void *context, size_t size)
 
     size = (size + 15) & ~(size_t)15;
     QUO_INVARIANT(size <= r->size - r->used);
-    r->last = r->used;
+    void *block = r->bytes + r->used;
     r->used += size;
-    return r->bytes + r->last;
+    return block;
 }
 
-/* The newest block grows where it is. What stood in an older one is copied with whatever follows
- * it, since its length is not kept. */
+/* The old length is not kept: what follows the old block is copied along. */
 static void *reserve_realloc(void *context, void *block, size_t size)
 {
     struct reserve *r = context;
-
-    if (block == NULL)
-        return reserve_malloc(r, size);
-    const size_t at = (size_t)((uint8_t *)block - r->bytes);
-    if (at == r->last) {
-        r->used = at;
-        return reserve_malloc(r, size);
-    }
-    const size_t old_end = r->used;
+    const uint8_t *end = r->bytes + r->used;
     uint8_t *moved = reserve_malloc(r, size);
-    memmove(moved, block, QUO_MIN(size, old_end - at));
+
+    if (block != NULL)
+        memcpy(moved, block, QUO_MIN(size, (size_t)(end - (const uint8_t *)block)));
     return moved;
 }
 

@@ -247,6 +247,36 @@ static void makes_nothing_too_large(void **state)
     free(out);
 }
 
+/* Tokens that outgrow the parser's buffers, also such as the text's end cuts off. */
+static void takes_long_tokens(void **state)
+{
+    enum { SIZE = 200000 };
+    static char text[SIZE + 1], patch[SIZE + 8];
+
+    (void)state;
+    for (size_t len = 8; len <= SIZE; len = len * 3 / 2) {
+        char *out = NULL;
+        size_t out_len = 0;
+        memset(text, '7', len);
+        const struct quo_slice number = quo_slice(text, len);
+        assert_int_equal(quo_merge_patch(number, number, SIZE, &out, &out_len), QUO_OK);
+        assert_true(quo_slice_equal(quo_slice(out, out_len), number));
+        free(out);
+        memcpy(text, "{\"\\n", 4);
+        assert_malformed(quo_slice(text, len), "premature EOF");
+        memcpy(text + len - 4, "\":1}", 4);
+        const struct quo_slice member = quo_slice(text, len);
+        assert_int_equal(quo_merge_patch(member, member, SIZE, &out, &out_len), QUO_OK);
+        assert_true(quo_slice_equal(quo_slice(out, out_len), member));
+        free(out);
+        /* Half of the text in the one buffer, half in the other. */
+        memcpy(patch, text, len - 1);
+        memset(patch + len / 2, 'x', len - len / 2);
+        memcpy(patch + len / 2, "\":\"", 3);
+        assert_malformed(quo_slice(patch, len), "premature EOF");
+    }
+}
+
 /* Objects with very many members, in an order that is bad for simple sorting. */
 static void merges_large_objects(void **state)
 {
@@ -290,6 +320,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_not_json),
         cmocka_unit_test(looks_only_so_deep),
         cmocka_unit_test(makes_nothing_too_large),
+        cmocka_unit_test(takes_long_tokens),
         cmocka_unit_test(merges_large_objects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
