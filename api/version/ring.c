@@ -126,7 +126,8 @@ bool quo_ring_complete_keyed(struct quo_version keyed_from, uint64_t since_ms, u
 struct append {
     uint64_t now_ms; /* the new entry's version's */
     uint64_t retention_ms;
-    size_t keyed; /* entries of each kind not left out yet, the new one included */
+    uint64_t keyed_age_max_ms; /* surely past the retention, whichever clocks told it */
+    size_t keyed;              /* entries of each kind not left out yet, the new one included */
     size_t unkeyed;
 };
 
@@ -136,16 +137,18 @@ static bool leave_out(const struct append *a, bool keyed, uint64_t at_ms)
     const uint64_t age_ms = a->now_ms - at_ms;
     if (!keyed)
         return age_ms > UNKEYED_AGE_MAX_MS || a->unkeyed > QUO_RING_UNKEYED_MAX;
-    return age_ms > 2 * a->retention_ms ||
-           (a->keyed > QUO_RING_KEYED_MAX && age_ms > a->retention_ms + 2 * QUO_SKEW_MAX_MS);
+    return age_ms > a->keyed_age_max_ms &&
+           (a->keyed > QUO_RING_KEYED_MAX || age_ms > 2 * a->retention_ms);
 }
 
 static struct append start_append(const struct quo_ring_past *past,
                                   const struct quo_ring_entry *entry, uint32_t retention_s)
 {
+    const uint64_t retention_ms = (uint64_t)retention_s * 1000;
     struct append a = {
         .now_ms = quo_version_ms(entry->at),
-        .retention_ms = (uint64_t)retention_s * 1000,
+        .retention_ms = retention_ms,
+        .keyed_age_max_ms = retention_ms + 2 * QUO_SKEW_MAX_MS,
     };
     const size_t count = quo_ring_count(past->ring);
     for (size_t i = 0; i < count; i++) {

@@ -81,11 +81,12 @@ struct quo_ring_past {
 };
 
 /* Appends an entry to a past and leaves out what is too old or too many:
- *   keyed entries older than twice the retention, by the new entry's version;
+ *   keyed entries older than twice the retention, and than retention + 2 * QUO_SKEW_MAX_MS, by the
+ *   new entry's version;
  *   unkeyed ones older than QUO_TIMEOUT_MAX_MS + 2 * QUO_SKEW_MAX_MS, and the oldest of more than
  *   QUO_RING_UNKEYED_MAX;
- *   of more than QUO_RING_KEYED_MAX keyed ones the oldest, if it is older than retention +
- *   2 * QUO_SKEW_MAX_MS (so that there is always room for the unkeyed).
+ *   of more than QUO_RING_KEYED_MAX keyed ones the oldest, if it is older than the latter (so that
+ *   there is always room for the unkeyed).
  * hist_from and keyed_from rise to what was left out. Clocks that replicas accept differ by
  * QUO_SKEW_MAX_MS at most.
  * Requires entry.at above all of the past, and a code that is stored; `out` with room for

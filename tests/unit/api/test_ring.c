@@ -271,20 +271,23 @@ static void ages_have_edges(void **state)
     (void)state;
     static const struct {
         bool keyed;
+        uint32_t retention_s;
         uint64_t age_ms;
         bool stays;
     } cases[] = {
-        {false, UNKEYED_AGE_MAX_MS, true},
-        {false, UNKEYED_AGE_MAX_MS + 1, false},
-        {true, 2 * 600 * 1000, true},
-        {true, 2 * 600 * 1000 + 1, false},
+        {false, 600, UNKEYED_AGE_MAX_MS, true},
+        {false, 600, UNKEYED_AGE_MAX_MS + 1, false},
+        {true, 600, 2 * 600 * 1000, true},
+        {true, 600, 2 * 600 * 1000 + 1, false},
+        {true, 1, 1000 + 2 * QUO_SKEW_MAX_MS, true}, /* clocks may differ by more than that */
+        {true, 1, 1000 + 2 * QUO_SKEW_MAX_MS + 1, false},
     };
     for (size_t i = 0; i < QUO_COUNT(cases); i++) {
         struct lineage l = {.turn = 0};
         struct quo_ring_entry old = entry_number(1, cases[i].keyed, START_MS), got;
-        assert_int_equal(append(&l, old, 600), QUO_OK);
+        assert_int_equal(append(&l, old, cases[i].retention_s), QUO_OK);
         uint64_t now = START_MS + cases[i].age_ms;
-        assert_int_equal(append(&l, entry_number(2, true, now), 600), QUO_OK);
+        assert_int_equal(append(&l, entry_number(2, true, now), cases[i].retention_s), QUO_OK);
         assert_int_equal(quo_ring_find(l.past.ring, &old.opid, &got), cases[i].stays);
         const bool left = !cases[i].stays;
         assert_true(quo_version_equal(l.past.hist_from, left ? old.at : QUO_VERSION_NONE));
@@ -368,10 +371,14 @@ static uint64_t age_ms(const struct history *h, size_t i, uint64_t now_ms)
     return now_ms - quo_version_ms(h->entries[i].at);
 }
 
+static uint64_t keyed_age_max_ms(const struct history *h)
+{
+    return UINT64_C(1000) * h->retention_s + 2 * QUO_SKEW_MAX_MS;
+}
+
 /* Whether the rules of the header let entry i go when one more was appended at now_ms. */
 static bool may_go(const struct history *h, size_t i, uint64_t now_ms)
 {
-    const uint64_t retention_ms = UINT64_C(1000) * h->retention_s;
     const bool keyed = quo_opid_is_keyed(&h->entries[i].opid);
     size_t later = 0;
 
@@ -379,17 +386,17 @@ static bool may_go(const struct history *h, size_t i, uint64_t now_ms)
         later += quo_opid_is_keyed(&h->entries[j].opid) == keyed;
     if (!keyed)
         return age_ms(h, i, now_ms) > UNKEYED_AGE_MAX_MS || later >= QUO_RING_UNKEYED_MAX;
-    return age_ms(h, i, now_ms) > 2 * retention_ms ||
-           (later >= QUO_RING_KEYED_MAX &&
-            age_ms(h, i, now_ms) > retention_ms + 2 * QUO_SKEW_MAX_MS);
+    return age_ms(h, i, now_ms) > keyed_age_max_ms(h) &&
+           (age_ms(h, i, now_ms) > UINT64_C(2000) * h->retention_s || later >= QUO_RING_KEYED_MAX);
 }
 
-/* Whether they let it stay. */
+/* Whether they make it go, however much room there is. */
 static bool must_go(const struct history *h, size_t i, uint64_t now_ms)
 {
-    return age_ms(h, i, now_ms) > (quo_opid_is_keyed(&h->entries[i].opid)
-                                       ? UINT64_C(2000) * h->retention_s
-                                       : UNKEYED_AGE_MAX_MS);
+    return age_ms(h, i, now_ms) >
+           (quo_opid_is_keyed(&h->entries[i].opid)
+                ? QUO_MAX(UINT64_C(2000) * h->retention_s, keyed_age_max_ms(h))
+                : UNKEYED_AGE_MAX_MS);
 }
 
 static void check_entry(struct history *h, const struct lineage *l, size_t i, uint64_t now_ms)
@@ -408,9 +415,7 @@ static void check_entry(struct history *h, const struct lineage *l, size_t i, ui
     assert_true(quo_version_compare(l->past.hist_from, e->at) >= 0);
     if (keyed) {
         assert_true(quo_version_compare(l->past.keyed_from, e->at) >= 0);
-        if (age_ms(h, i, now_ms) <= UINT64_C(1000) * h->retention_s)
-            assert_false(quo_ring_complete_keyed(l->past.keyed_from, now_ms, h->retention_s));
-        assert_true(age_ms(h, i, now_ms) > UINT64_C(1000) * h->retention_s);
+        assert_true(age_ms(h, i, now_ms) > keyed_age_max_ms(h));
     }
     assert_true(!h->kept[i] || may_go(h, i, now_ms));
     h->kept[i] = false;
@@ -454,13 +459,12 @@ static void check_ring(struct history *h, const struct lineage *l, uint64_t now_
 /* Only a keyed operation that finds the whole room taken by ones too young to go may be refused. */
 static void check_refusal(const struct history *h, const struct quo_ring_entry *e)
 {
-    const uint64_t keep_ms = UINT64_C(1000) * h->retention_s + 2 * QUO_SKEW_MAX_MS;
     size_t young = 0;
 
     assert_true(quo_opid_is_keyed(&e->opid));
     for (size_t i = 0; i < h->count; i++)
         young += h->kept[i] && quo_opid_is_keyed(&h->entries[i].opid) &&
-                 age_ms(h, i, quo_version_ms(e->at)) <= keep_ms;
+                 age_ms(h, i, quo_version_ms(e->at)) <= keyed_age_max_ms(h);
     assert_int_equal(young, QUO_RING_KEYED_MAX);
 }
 
