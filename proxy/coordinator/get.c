@@ -279,17 +279,18 @@ static void judge_write_back(struct quo_get *get, struct quo_effects *effects)
 }
 
 /* What to do about a write-back that must not be. */
-static void on_write_back_refused(struct quo_get *get, enum quo_status why, uint64_t now_us,
-                                  struct quo_effects *effects)
+static void on_write_back_refused(struct quo_get *get, enum quo_status why,
+                                  const struct quo_event *event, struct quo_effects *effects)
 {
     bool is_shared = get->plan.kind == QUO_KIND_CAS || get->plan.kind == QUO_KIND_MIXED;
 
     if (why == QUO_NACK && is_shared) {
+        get->query.seen = quo_version_max(get->query.seen, quo_query_highest(event->reply));
         get->turned = true;
         return;
     }
     QUO_PROBE(READ_RESTARTED);
-    restart(get, now_us, effects);
+    restart(get, event->now_us, effects);
 }
 
 static void on_write_back_reply(struct quo_get *get, const struct quo_event *event,
@@ -305,7 +306,7 @@ static void on_write_back_reply(struct quo_get *get, const struct quo_event *eve
     /* Something newer is there, maybe already returned by another reader [T2]; or our version may
      * no longer be stored at all. */
     if (status == QUO_SUPERSEDED || status == QUO_NACK) {
-        on_write_back_refused(get, status, event->now_us, effects);
+        on_write_back_refused(get, status, event, effects);
         return;
     }
     if (status == QUO_OK && (durable || QUO_MUTANT(NON_DURABLE_COUNTS)))

@@ -284,7 +284,8 @@ quo_members quo_rmw_waiting(const struct quo_rmw *rmw)
 {
     if (rmw->over)
         return 0;
-    if (rmw->phase == QUO_RMW_PREP)
+    /* Answered after APPLY: the others' promises are still on their way. */
+    if (rmw->phase == QUO_RMW_PREP || (rmw->phase == QUO_RMW_APPLY && rmw->answered))
         return quo_query_waiting(&rmw->promises) | quo_fetch_waiting(&rmw->fetch);
     if (rmw->phase == QUO_RMW_ACC)
         return rmw->asked & (quo_members)~quo_tally_voted(&rmw->acks);

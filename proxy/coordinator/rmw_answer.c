@@ -85,6 +85,7 @@ void quo_rmw_fail(struct quo_rmw *rmw, const struct quo_tally *tally, struct quo
     if (verdict == QUO_VERDICT_REFUSED)
         rmw->outcome.refusal = tally->refusal;
     answer_failure(rmw, verdict, effects);
+    quo_rmw_receipt(rmw)->need = tally->need;
 }
 
 void quo_rmw_answer_unknown(struct quo_rmw *rmw, struct quo_effects *effects)

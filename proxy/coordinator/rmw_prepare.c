@@ -93,9 +93,14 @@ void quo_rmw_on_promise(struct quo_rmw *rmw, const struct quo_event *event,
     const struct quo_msg_reply *reply = event->reply;
     uint8_t member = event->member;
 
-    if (!quo_rmw_awaits(rmw, member))
-        return;
     quo_rmw_see(rmw, reply);
+    if (!quo_rmw_awaits(rmw, member)) {
+        /* It can bring the bytes, be it later than we were ready to wait. */
+        if (quo_query_judge(reply) == QUO_OK)
+            quo_fetch_keep(&rmw->fetch, &rmw->promises, reply, effects);
+        quo_rmw_judge_promises(rmw, event->now_us, effects);
+        return;
+    }
     if (quo_members_has(quo_fetch_waiting(&rmw->fetch), member)) {
         on_bytes(rmw, event, effects);
         return;

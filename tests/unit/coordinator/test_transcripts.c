@@ -576,9 +576,13 @@ static void check_script(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRIPT("get_strong"), SCRIPT("get_weak"),   SCRIPT("get_fetch"),    SCRIPT("get_failures"),
-        SCRIPT("get_epochs"), SCRIPT("put_strong"), SCRIPT("put_eventual"), SCRIPT("put_failures"),
-        SCRIPT("put_skew"),   SCRIPT("put_epochs"),
+        SCRIPT("get_strong"),   SCRIPT("get_weak"),      SCRIPT("get_fetch"),
+        SCRIPT("get_failures"), SCRIPT("get_epochs"),    SCRIPT("put_strong"),
+        SCRIPT("put_eventual"), SCRIPT("put_failures"),  SCRIPT("put_skew"),
+        SCRIPT("put_epochs"),   SCRIPT("get_rmw"),       SCRIPT("rmw_cold"),
+        SCRIPT("rmw_warm"),     SCRIPT("rmw_preempted"), SCRIPT("rmw_keep"),
+        SCRIPT("rmw_fetch"),    SCRIPT("rmw_epochs"),    SCRIPT("rmw_forward"),
+        SCRIPT("rmw_failures"), SCRIPT("rmw_skew"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
