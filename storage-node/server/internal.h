@@ -1,11 +1,13 @@
 /* What the files of the server share.
  *
  * A write goes: handler -> rules against what is held (the overlay, else the engine) -> the group
- * that gathers, with its record in the overlay -> commit -> everything that waited for the group is
- * answered. Groups stand in a queue: the first may be under way in the engine, the last gathers.
- * Every group is synced, also when none of its writes asked for it: what the engine shows is then
- * always on disk, which is what QUERY promises, and a group's sync is shared by all its members and
- * delays none that did not ask.
+ * that gathers, with its record and promise in the overlay -> commit -> everything that waited for
+ * the group is answered. A PREP shows a record, so it first waits for one on its way to disk.
+ *
+ * Groups stand in a queue: the first may be under way in the engine, the last gathers. Every group
+ * is synced, also when none of its writes asked for it: what the engine shows is then always on
+ * disk, which is what QUERY promises, and a group's sync is shared by all its members and delays
+ * none that did not ask.
  */
 #ifndef QUORATE_NODE_SERVER_INTERNAL_H
 #define QUORATE_NODE_SERVER_INTERNAL_H

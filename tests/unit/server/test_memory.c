@@ -81,6 +81,7 @@ static void exercise(struct harness *h, uint64_t ids[6])
     quo_store_memory_faults(h->store)->get_would_block = false;
     ids[1] = put_synced(h, "a", 1);
     armed_turn(h);
+    prep(h, "cold", 9); /* the first of its group, with a record to show */
     ids[3] = acc_value(h, NS_CAS, "p", 3, 4, quo_slice_of("x"));
     ids[4] = prep(h, "p", 8); /* waits for the record, and shows it */
     for (int i = 0; i < 3; i++)
