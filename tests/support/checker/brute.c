@@ -1,12 +1,14 @@
 #include "linear.h"
 
 /* The judgement in its plainest form, sharing nothing with linear.c: build every sequence, accept
- * one that obeys the register and the clock. */
+ * one that obeys the object and the clock. */
 
 enum role { IGNORED, MUST_READ, MUST_WRITE, MAY_WRITE };
 
 static enum role role_of(const struct quo_history_op *op)
 {
+    if (op->outcome == QUO_HISTORY_FAILED)
+        return MUST_READ;
     if (op->type == QUO_HISTORY_GET) {
         bool counts = op->level == QUO_LEVEL_STRONG || op->level == QUO_LEVEL_ALL;
         return counts && op->outcome == QUO_HISTORY_OK ? MUST_READ : IGNORED;
@@ -40,16 +42,42 @@ static bool obeys_clock(const struct attempt *a)
     return true;
 }
 
-static bool obeys_register(const struct attempt *a)
+/* What the operation leaves of what is held, in *ret; false if it cannot stand there. An open cas
+ * or add that finds its condition false does nothing: it might as well not be in the sequence. */
+static bool apply(const struct quo_history_op *op, int64_t held, int64_t *ret)
 {
-    uint32_t held = 0;
-    for (size_t i = 0; i < a->length; i++) {
-        const struct quo_history_op *op = &a->ops[a->sequence[i]];
-        if (op->type != QUO_HISTORY_GET)
-            held = op->value;
-        else if (op->value != held)
+    bool failed = op->outcome == QUO_HISTORY_FAILED;
+    bool condition = true;
+    int64_t left = op->value;
+    switch (op->type) {
+    case QUO_HISTORY_GET:
+        *ret = held;
+        return op->value == held;
+    case QUO_HISTORY_PUT:
+        break;
+    case QUO_HISTORY_DELETE:
+        left = 0;
+        break;
+    case QUO_HISTORY_CAS:
+        condition = held == op->expected;
+        break;
+    case QUO_HISTORY_ADD:
+        left = held + op->by;
+        condition = left >= op->min && left <= op->max;
+        if (op->outcome == QUO_HISTORY_OK && left != op->value)
             return false;
+        break;
     }
+    *ret = failed ? held : left;
+    return condition != failed && (!failed || !op->saw || op->seen == held);
+}
+
+static bool obeys_model(const struct attempt *a)
+{
+    int64_t held = 0;
+    for (size_t i = 0; i < a->length; i++)
+        if (!apply(&a->ops[a->sequence[i]], held, &held))
+            return false;
     return true;
 }
 
@@ -65,7 +93,7 @@ static bool complete(const struct attempt *a)
 
 static bool extend(struct attempt *a)
 {
-    if (complete(a) && obeys_clock(a) && obeys_register(a))
+    if (complete(a) && obeys_clock(a) && obeys_model(a))
         return true;
     for (size_t i = 0; i < a->count; i++) {
         if (a->used[i] || role_of(&a->ops[i]) == IGNORED)

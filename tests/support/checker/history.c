@@ -6,14 +6,36 @@
 #include <stdlib.h>
 #include <yajl/yajl_tree.h>
 
-static const char *const type_names[] = {
-    [QUO_HISTORY_GET] = "get", [QUO_HISTORY_PUT] = "put", [QUO_HISTORY_DELETE] = "delete"};
+static const char *const type_names[] = {[QUO_HISTORY_GET] = "get",
+                                         [QUO_HISTORY_PUT] = "put",
+                                         [QUO_HISTORY_DELETE] = "delete",
+                                         [QUO_HISTORY_CAS] = "cas",
+                                         [QUO_HISTORY_ADD] = "add"};
 static const char *const outcome_names[] = {[QUO_HISTORY_OK] = "ok",
                                             [QUO_HISTORY_NOT_APPLIED] = "not-applied",
-                                            [QUO_HISTORY_UNKNOWN] = "unknown"};
+                                            [QUO_HISTORY_UNKNOWN] = "unknown",
+                                            [QUO_HISTORY_FAILED] = "failed"};
+
+bool quo_history_holds(const struct quo_history_op *op, int64_t held)
+{
+    int64_t sum;
+    if (op->type == QUO_HISTORY_CAS)
+        return held == op->expected;
+    if (op->type != QUO_HISTORY_ADD)
+        return true;
+    return !__builtin_add_overflow(held, op->by, &sum) && sum >= op->min && sum <= op->max;
+}
+
+int64_t quo_history_leaves(const struct quo_history_op *op, int64_t held)
+{
+    if (op->type == QUO_HISTORY_ADD)
+        return held + op->by;
+    return op->type == QUO_HISTORY_DELETE ? 0 : op->value;
+}
 
 struct reader {
     struct quo_history history;
+    bool *counters; /* by key */
     size_t op_room;
     size_t line;
     char *why;
@@ -80,6 +102,40 @@ static enum quo_status intern(char ***texts, size_t *count, const char *text, ui
     return QUO_OK;
 }
 
+/* The number of a key, a new one if need be. */
+static enum quo_status read_key(struct reader *r, yajl_val line, uint32_t *ret)
+{
+    const char *key = YAJL_GET_STRING(field(line, "key"));
+    size_t known = r->history.key_count;
+    if (key == NULL)
+        return refuse(r, "\"key\" must be a string");
+    enum quo_status status = intern(&r->history.keys, &r->history.key_count, key, ret);
+    if (status != QUO_OK || r->history.key_count == known)
+        return status;
+    bool *counters = realloc(r->counters, r->history.key_count * sizeof *counters);
+    if (counters == NULL)
+        return QUO_NO_MEMORY;
+    r->counters = counters;
+    r->counters[*ret] = false;
+    return QUO_OK;
+}
+
+/* {"key":...,"model":"counter"}, before the first operation of the key. */
+static enum quo_status read_model(struct reader *r, yajl_val line)
+{
+    size_t known = r->history.key_count;
+    uint32_t key;
+    const char *model = YAJL_GET_STRING(field(line, "model"));
+    if (model == NULL || (strcmp(model, "counter") != 0 && strcmp(model, "register") != 0))
+        return refuse(r, "\"model\" must be \"register\" or \"counter\"");
+    enum quo_status status = read_key(r, line, &key);
+    if (status == QUO_OK && r->history.key_count == known)
+        return refuse(r, "a key's model comes before its operations, once");
+    if (status == QUO_OK)
+        r->counters[key] = strcmp(model, "counter") == 0;
+    return status;
+}
+
 static enum quo_status read_names(struct reader *r, yajl_val line, struct quo_history_op *op)
 {
     unsigned type = 0, outcome = 0;
@@ -93,25 +149,94 @@ static enum quo_status read_names(struct reader *r, yajl_val line, struct quo_hi
     const char *level = YAJL_GET_STRING(field(line, "level"));
     if (level == NULL || !quo_level_parse(quo_slice_of(level), &op->level))
         return refuse(r, "\"level\" is missing or unknown");
-    const char *key = YAJL_GET_STRING(field(line, "key"));
-    if (key == NULL)
-        return refuse(r, "\"key\" must be a string");
-    return intern(&r->history.keys, &r->history.key_count, key, &op->key);
+    status = read_key(r, line, &op->key);
+    if (status == QUO_OK && r->counters[op->key])
+        op->model = QUO_HISTORY_COUNTER;
+    if (op->type == QUO_HISTORY_ADD && status == QUO_OK && op->model != QUO_HISTORY_COUNTER)
+        return refuse(r, "an add needs a key whose model is \"counter\"");
+    return status;
 }
 
-static enum quo_status read_value(struct reader *r, yajl_val line, struct quo_history_op *op)
+/* A value of the key's model; 0 when it is null or missing. Sets *ret_there if it is there at all,
+ * null or not. */
+static enum quo_status read_value(struct reader *r, yajl_val line, const char *name,
+                                  const struct quo_history_op *op, int64_t *ret, bool *ret_there)
 {
-    yajl_val v = field(line, "value");
-    bool absent = v == NULL || YAJL_IS_NULL(v);
-    if (!absent && !YAJL_IS_STRING(v))
-        return refuse(r, "\"value\" must be a string or null");
-    if (op->type == QUO_HISTORY_PUT && absent)
-        return refuse(r, "a put needs a value");
-    if (op->type == QUO_HISTORY_DELETE && !absent)
-        return refuse(r, "a delete has no value");
-    if (absent)
+    yajl_val v = field(line, name);
+    uint32_t number;
+    *ret_there = v != NULL;
+    if (v == NULL || YAJL_IS_NULL(v)) {
+        *ret = 0;
         return QUO_OK;
-    return intern(&r->history.values, &r->history.value_count, YAJL_GET_STRING(v), &op->value);
+    }
+    if (op->model == QUO_HISTORY_COUNTER) {
+        if (!YAJL_IS_INTEGER(v))
+            return refuse(r, "\"%s\" of a counter must be a whole number or null", name);
+        *ret = YAJL_GET_INTEGER(v);
+        return QUO_OK;
+    }
+    if (!YAJL_IS_STRING(v))
+        return refuse(r, "\"%s\" must be a string or null", name);
+    enum quo_status status =
+        intern(&r->history.values, &r->history.value_count, YAJL_GET_STRING(v), &number);
+    if (status == QUO_OK)
+        *ret = number;
+    return status;
+}
+
+static enum quo_status read_bound(struct reader *r, yajl_val line, const char *name, int64_t none,
+                                  int64_t *ret)
+{
+    yajl_val v = field(line, name);
+    *ret = none;
+    if (v == NULL || YAJL_IS_NULL(v))
+        return QUO_OK;
+    if (!YAJL_IS_INTEGER(v))
+        return refuse(r, "\"%s\" must be a whole number", name);
+    *ret = YAJL_GET_INTEGER(v);
+    return QUO_OK;
+}
+
+static enum quo_status read_add(struct reader *r, yajl_val line, struct quo_history_op *op)
+{
+    yajl_val by = field(line, "by");
+    if (by == NULL || !YAJL_IS_INTEGER(by))
+        return refuse(r, "an add needs a whole number \"by\"");
+    op->by = YAJL_GET_INTEGER(by);
+    enum quo_status status = read_bound(r, line, "min", INT64_MIN, &op->min);
+    if (status == QUO_OK)
+        status = read_bound(r, line, "max", INT64_MAX, &op->max);
+    return status;
+}
+
+static enum quo_status read_values(struct reader *r, yajl_val line, struct quo_history_op *op)
+{
+    bool there, expects = false;
+    enum quo_status status = read_value(r, line, "value", op, &op->value, &there);
+    there = there && !YAJL_IS_NULL(field(line, "value"));
+    if (status == QUO_OK && op->type == QUO_HISTORY_PUT && !there)
+        return refuse(r, "a put needs a value");
+    if (status == QUO_OK && op->type == QUO_HISTORY_DELETE && there)
+        return refuse(r, "a delete has no value");
+    if (status == QUO_OK && op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK && !there)
+        return refuse(r, "an add that is ok says what it came to");
+    if (status == QUO_OK)
+        status = read_value(r, line, "expected", op, &op->expected, &expects);
+    if (status == QUO_OK && op->type == QUO_HISTORY_CAS && !expects)
+        return refuse(r, "a cas needs \"expected\"");
+    if (status == QUO_OK)
+        status = read_value(r, line, "seen", op, &op->seen, &op->saw);
+    if (status == QUO_OK && op->type == QUO_HISTORY_ADD)
+        status = read_add(r, line, op);
+    return status;
+}
+
+static enum quo_status check_outcome(struct reader *r, const struct quo_history_op *op)
+{
+    bool conditional = op->type == QUO_HISTORY_CAS || op->type == QUO_HISTORY_ADD;
+    if (op->outcome == QUO_HISTORY_FAILED && !conditional)
+        return refuse(r, "only a cas or an add can be \"failed\"");
+    return QUO_OK;
 }
 
 static enum quo_status read_times(struct reader *r, yajl_val line, struct quo_history_op *op)
@@ -158,7 +283,9 @@ static enum quo_status read_op(struct reader *r, yajl_val line, struct quo_histo
     op->session = (uint32_t)session;
     status = read_names(r, line, op);
     if (status == QUO_OK)
-        status = read_value(r, line, op);
+        status = check_outcome(r, op);
+    if (status == QUO_OK)
+        status = read_values(r, line, op);
     if (status == QUO_OK)
         status = read_times(r, line, op);
     if (status == QUO_OK)
@@ -173,6 +300,11 @@ static enum quo_status read_line(struct reader *r, const char *text)
     if (line == NULL || !YAJL_IS_OBJECT(line)) {
         yajl_tree_free(line);
         return refuse(r, "not a JSON object");
+    }
+    if (field(line, "model") != NULL) {
+        enum quo_status said = read_model(r, line);
+        yajl_tree_free(line);
+        return said;
     }
     struct quo_history *h = &r->history;
     enum quo_status status = QUO_OK;
@@ -224,6 +356,7 @@ enum quo_status quo_history_read(const char *path, struct quo_history *ret, char
         status = refuse(&r, "%s", strerror(errno));
 done:
     free(line);
+    free(r.counters);
     fclose(file);
     if (status == QUO_OK)
         *ret = r.history;
@@ -252,31 +385,63 @@ static void format_key(const struct quo_history *names, uint32_t key, char *out,
         snprintf(out, size, "k%" PRIu32, key);
 }
 
-static void format_value(const struct quo_history *names, uint32_t value, char *out, size_t size)
+static void format_value(const struct quo_history *names, const struct quo_history_op *op,
+                         int64_t value, char *out, size_t size)
 {
-    if (value == 0)
+    if (op->model == QUO_HISTORY_COUNTER)
+        snprintf(out, size, "%" PRId64, value);
+    else if (value == 0)
         snprintf(out, size, "-");
     else if (names != NULL)
         snprintf(out, size, "%s", names->values[value]);
     else
-        snprintf(out, size, "v%" PRIu32, value);
+        snprintf(out, size, "v%" PRId64, value);
+}
+
+/* "<- v3", "-> v3", "v1 => v3", "+5 -> 12", and of a failure what it met. */
+static void format_effect(const struct quo_history *names, const struct quo_history_op *op,
+                          char *out, size_t size)
+{
+    char value[64], other[64];
+    format_value(names, op, op->value, value, sizeof value);
+    int used = 0;
+    switch (op->type) {
+    case QUO_HISTORY_GET:
+        used = snprintf(out, size, "-> %s", value);
+        break;
+    case QUO_HISTORY_CAS:
+        format_value(names, op, op->expected, other, sizeof other);
+        used = snprintf(out, size, "%s => %s", other, value);
+        break;
+    case QUO_HISTORY_ADD:
+        used = snprintf(out, size, "%+" PRId64, op->by);
+        if (op->outcome == QUO_HISTORY_OK)
+            used += snprintf(out + used, size - (size_t)used, " -> %s", value);
+        break;
+    default:
+        used = snprintf(out, size, "<- %s", value);
+        break;
+    }
+    if (!op->saw || used < 0 || (size_t)used >= size)
+        return;
+    format_value(names, op, op->seen, other, sizeof other);
+    snprintf(out + used, size - (size_t)used, ", saw %s", other);
 }
 
 static void print_op(FILE *out, const struct quo_history *names, const struct quo_history_op *op)
 {
-    char key[64], value[64], ret[24] = "never", version[QUO_VERSION_TEXT + 1] = "-";
+    char key[64], effect[256], ret[24] = "never", version[QUO_VERSION_TEXT + 1] = "-";
     format_key(names, op->key, key, sizeof key);
-    format_value(names, op->value, value, sizeof value);
+    format_effect(names, op, effect, sizeof effect);
     if (op->ret != QUO_HISTORY_NEVER)
         snprintf(ret, sizeof ret, "%" PRIu64, op->ret);
     if (!quo_version_is_none(op->version))
         quo_version_format(op->version, version);
     fprintf(out,
-            "  #%-5" PRIu64 " p%-3" PRIu32 " %10" PRIu64 " .. %-10s %-8s %-6s %s %s %-9s"
+            "  #%-5" PRIu64 " p%-3" PRIu32 " %10" PRIu64 " .. %-10s %-8s %-6s %s %-12s"
             "  %-11s version %s\n",
             op->id, op->process, op->call, ret, quo_level_name(op->level), type_names[op->type],
-            key, op->type == QUO_HISTORY_GET ? "->" : "<-", value, outcome_names[op->outcome],
-            version);
+            key, effect, outcome_names[op->outcome], version);
 }
 
 void quo_history_print(FILE *out, const struct quo_history *names, const struct quo_history_op *ops,
@@ -298,20 +463,60 @@ void quo_history_print(FILE *out, const struct quo_history *names, const struct 
     }
 }
 
+static void write_value(FILE *out, const struct quo_history *names, const struct quo_history_op *op,
+                        const char *name, int64_t value)
+{
+    char text[64];
+    format_value(names, op, value, text, sizeof text);
+    if (op->model == QUO_HISTORY_COUNTER)
+        fprintf(out, ",\"%s\":%s", name, text);
+    else if (value != 0)
+        fprintf(out, ",\"%s\":\"%s\"", name, text);
+    else
+        fprintf(out, ",\"%s\":null", name);
+}
+
+static void write_values(FILE *out, const struct quo_history *names,
+                         const struct quo_history_op *op)
+{
+    bool unsaid = op->type == QUO_HISTORY_DELETE ||
+                  (op->type == QUO_HISTORY_ADD && op->outcome != QUO_HISTORY_OK);
+    if (unsaid)
+        fprintf(out, ",\"value\":null");
+    else
+        write_value(out, names, op, "value", op->value);
+    if (op->type == QUO_HISTORY_CAS)
+        write_value(out, names, op, "expected", op->expected);
+    if (op->saw)
+        write_value(out, names, op, "seen", op->seen);
+    if (op->type != QUO_HISTORY_ADD)
+        return;
+    fprintf(out, ",\"by\":%" PRId64, op->by);
+    if (op->min != INT64_MIN)
+        fprintf(out, ",\"min\":%" PRId64, op->min);
+    if (op->max != INT64_MAX)
+        fprintf(out, ",\"max\":%" PRId64, op->max);
+}
+
+void quo_history_write_model(FILE *out, const struct quo_history *names, uint32_t key,
+                             enum quo_history_model model)
+{
+    char text[64];
+    format_key(names, key, text, sizeof text);
+    fprintf(out, "{\"key\":\"%s\",\"model\":\"%s\"}\n", text,
+            model == QUO_HISTORY_COUNTER ? "counter" : "register");
+}
+
 void quo_history_write(FILE *out, const struct quo_history *names, const struct quo_history_op *op)
 {
-    char key[64], value[64], version[QUO_VERSION_TEXT + 1];
+    char key[64], version[QUO_VERSION_TEXT + 1];
     format_key(names, op->key, key, sizeof key);
-    format_value(names, op->value, value, sizeof value);
     fprintf(out, "{\"id\":%" PRIu64 ",\"process\":%" PRIu32, op->id, op->process);
     if (op->session != 0)
         fprintf(out, ",\"session\":%" PRIu32, op->session);
     fprintf(out, ",\"key\":\"%s\",\"op\":\"%s\"", key, type_names[op->type]);
     fprintf(out, ",\"level\":\"%s\"", quo_level_name(op->level));
-    if (op->value != 0)
-        fprintf(out, ",\"value\":\"%s\"", value);
-    else
-        fprintf(out, ",\"value\":null");
+    write_values(out, names, op);
     fprintf(out, ",\"call\":%" PRIu64, op->call);
     if (op->ret != QUO_HISTORY_NEVER)
         fprintf(out, ",\"return\":%" PRIu64, op->ret);

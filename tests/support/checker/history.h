@@ -1,7 +1,8 @@
 /* What clients saw: the input of every checker, and its NDJSON form (tests/sim/HISTORY.md).
  *
- * Keys and values are small numbers here; the reader of NDJSON hands them out in order of
- * appearance. Value 0 is "no value": what a get of an absent key returns and what a delete leaves.
+ * Keys and values are numbers here; the reader of NDJSON hands them out in order of appearance.
+ * Value 0 is "no value": what a get of an absent key returns and what a delete leaves. Of a counter
+ * the values are what they say, and nothing counts as 0.
  */
 #ifndef QUORATE_CHECKER_HISTORY_H
 #define QUORATE_CHECKER_HISTORY_H
@@ -12,12 +13,25 @@
 #include "quorate/cluster.h"
 #include "quorate/version.h"
 
-enum quo_history_type { QUO_HISTORY_GET = 1, QUO_HISTORY_PUT, QUO_HISTORY_DELETE };
+enum quo_history_type {
+    QUO_HISTORY_GET = 1,
+    QUO_HISTORY_PUT,
+    QUO_HISTORY_DELETE,
+    QUO_HISTORY_CAS, /* puts `value` in the place of `expected`; 0 of either: nothing */
+    QUO_HISTORY_ADD, /* to a counter: `by`, unless that leaves min..max */
+};
+
+/* What the values of a key are; all its operations have the same. */
+enum quo_history_model {
+    QUO_HISTORY_REGISTER = 0, /* names of texts */
+    QUO_HISTORY_COUNTER,      /* numbers */
+};
 
 enum quo_history_outcome {
     QUO_HISTORY_OK = 1,
     QUO_HISTORY_NOT_APPLIED, /* of a write: provably without effect, for ever */
     QUO_HISTORY_UNKNOWN,     /* may have taken effect, or may yet */
+    QUO_HISTORY_FAILED, /* of a cas or add: its condition was false, at some moment meanwhile */
 };
 
 #define QUO_HISTORY_NEVER UINT64_MAX /* `ret` of an operation that was not answered */
@@ -28,9 +42,14 @@ struct quo_history_op {
     uint32_t session; /* what it belongs to; 0: none */
     uint32_t key;
     enum quo_history_type type;
+    enum quo_history_model model;
     enum quo_level level;
-    uint32_t value; /* put: what was written; get: what was seen; 0: none */
-    uint64_t call;  /* one clock for the whole history; equal times count as concurrent */
+    int64_t value;        /* put, cas: what was written; get: what was seen; add: what it came to */
+    int64_t expected;     /* cas */
+    int64_t by, min, max; /* add; bounds of 64 bits are none */
+    bool saw;             /* failed: `seen` is what the condition was judged by */
+    int64_t seen;
+    uint64_t call; /* one clock for the whole history; equal times count as concurrent */
     uint64_t ret;
     enum quo_history_outcome outcome;
     struct quo_version version; /* as the answer named it; none when it did not */
@@ -40,6 +59,18 @@ static inline bool quo_history_is_write(const struct quo_history_op *op)
 {
     return op->type != QUO_HISTORY_GET;
 }
+
+/* Whether it took effect, or may have. */
+static inline bool quo_history_may_change(const struct quo_history_op *op)
+{
+    return quo_history_is_write(op) &&
+           (op->outcome == QUO_HISTORY_OK || op->outcome == QUO_HISTORY_UNKNOWN);
+}
+
+/* Whether a cas or add takes effect on a key that holds `held`. */
+bool quo_history_holds(const struct quo_history_op *op, int64_t held);
+/* What a write that takes effect leaves of `held`. Requires quo_history_holds. */
+int64_t quo_history_leaves(const struct quo_history_op *op, int64_t held);
 
 /* A history as read from NDJSON, with the texts its numbers stand for. */
 struct quo_history {
@@ -62,6 +93,10 @@ void quo_history_free(struct quo_history *history);
  * NULL, are the numbers themselves ("k1", "v12"). */
 void quo_history_print(FILE *out, const struct quo_history *names, const struct quo_history_op *ops,
                        size_t count);
+
+/* Writes what a key's values are; of a counter this comes before its operations. */
+void quo_history_write_model(FILE *out, const struct quo_history *names, uint32_t key,
+                             enum quo_history_model model);
 
 /* Writes one operation as a line of NDJSON; names as in quo_history_print. */
 void quo_history_write(FILE *out, const struct quo_history *names, const struct quo_history_op *op);

@@ -4,12 +4,11 @@
 
 /* One operation as the search sees it. */
 struct item {
+    const struct quo_history_op *op;
     uint64_t call, ret;
-    uint32_t value;
-    bool read;
-    bool open; /* may be left out */
-    uint32_t
-        twin; /* of an open one: the last open one of this value called before it, or NO_TWIN */
+    bool read;     /* leaves what is there as it is */
+    bool open;     /* may be left out */
+    uint32_t twin; /* of an open one: the last one alike called before it, or NO_TWIN */
 };
 
 /* A call or a return in the list of what is not yet linearized. */
@@ -33,11 +32,11 @@ struct quo_linear {
     uint32_t *order;
     uint32_t *return_of; /* per item: its return entry, 0 for none */
     uint32_t *stack;     /* entries of calls taken */
-    uint32_t *states;    /* and the state before each */
+    int64_t *states;     /* and the state before each */
     bool *forced;        /* and whether there was a choice */
     size_t depth;        /* operations taken */
     size_t required;     /* operations that still have to be */
-    uint32_t state;
+    int64_t state;
     uint64_t *taken;   /* bits */
     uint64_t *scratch; /* one configuration */
 };
@@ -99,15 +98,21 @@ static void make_room(struct quo_linear *l, size_t count)
     l->item_room = room;
 }
 
+/* A get, or a cas or add that met something else than it wanted: says what was there. */
 static bool linear_read(const struct quo_history_op *op)
 {
+    if (op->outcome == QUO_HISTORY_FAILED)
+        return quo_history_is_write(op);
     return op->type == QUO_HISTORY_GET && op->outcome == QUO_HISTORY_OK &&
            (op->level == QUO_LEVEL_STRONG || op->level == QUO_LEVEL_ALL);
 }
 
-static bool effective_write(const struct quo_history_op *op)
+/* Whether the read may stand where the key holds `held`. */
+static bool reads(const struct quo_history_op *op, int64_t held)
 {
-    return quo_history_is_write(op) && op->outcome != QUO_HISTORY_NOT_APPLIED;
+    if (op->type == QUO_HISTORY_GET)
+        return op->value == held;
+    return (!op->saw || op->seen == held) && !quo_history_holds(op, held);
 }
 
 static bool open_write(const struct quo_history_op *op)
@@ -116,24 +121,45 @@ static bool open_write(const struct quo_history_op *op)
            op->ret == QUO_HISTORY_NEVER;
 }
 
-/* An open put whose value no get saw can be left out: had it taken effect, nobody looked before the
- * next write. One that was seen took effect before the first who saw it returned. Both need the
- * value to be this put's alone. */
+/* Whether the operation must have stood directly behind one that left `value`. */
+static bool must_have_seen(const struct quo_history_op *op, int64_t value)
+{
+    if (op->outcome == QUO_HISTORY_FAILED)
+        return op->saw && op->seen == value;
+    if (op->type == QUO_HISTORY_GET)
+        return linear_read(op) && op->value == value;
+    return op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_OK && op->expected == value;
+}
+
+/* Whether it may have, or what it saw is not known. */
+static bool may_have_seen(const struct quo_history_op *op, int64_t value)
+{
+    if (op->outcome == QUO_HISTORY_FAILED)
+        return !op->saw;
+    return op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_UNKNOWN &&
+           op->expected == value;
+}
+
+/* An open put or cas whose value nobody can have seen may be left out: had it taken effect, nobody
+ * looked before the next write. One that must have been seen took effect before the first who saw
+ * it returned. Both need the value to be this operation's alone. */
 static bool tighten(const struct quo_history_op *ops, size_t count,
                     const struct quo_history_op *put, struct item *item)
 {
     uint64_t first_seen = QUO_HISTORY_NEVER;
+    bool perhaps = false;
     for (size_t i = 0; i < count; i++) {
         const struct quo_history_op *op = &ops[i];
-        if (op == put || op->value != put->value)
+        if (op == put)
             continue;
-        if (effective_write(op))
+        if (quo_history_may_change(op) && (op->type == QUO_HISTORY_ADD || op->value == put->value))
             return true;
-        if (linear_read(op))
+        if (must_have_seen(op, put->value))
             first_seen = QUO_MIN(first_seen, op->ret);
+        perhaps |= may_have_seen(op, put->value);
     }
     if (first_seen == QUO_HISTORY_NEVER)
-        return false;
+        return perhaps;
     item->ret = first_seen;
     item->open = false;
     return true;
@@ -144,14 +170,16 @@ static void collect(struct quo_linear *l, const struct quo_history_op *ops, size
     l->item_count = 0;
     for (size_t i = 0; i < count; i++) {
         const struct quo_history_op *op = &ops[i];
-        struct item item = {.call = op->call, .ret = op->ret, .value = op->value};
+        struct item item = {.op = op, .call = op->call, .ret = op->ret};
+        bool unique =
+            op->value != 0 && (op->type == QUO_HISTORY_PUT || op->type == QUO_HISTORY_CAS);
         if (linear_read(op)) {
             item.read = true;
-        } else if (effective_write(op)) {
+        } else if (quo_history_may_change(op)) {
             item.open = open_write(op);
             if (item.open)
                 item.ret = QUO_HISTORY_NEVER;
-            if (item.open && op->type == QUO_HISTORY_PUT && !tighten(ops, count, op, &item))
+            if (item.open && unique && !tighten(ops, count, op, &item))
                 continue;
         } else {
             continue;
@@ -206,8 +234,22 @@ static void link_entries(struct quo_linear *l)
     l->entries[last].next = 0;
 }
 
-/* Open writes of one value are alike, but that the later called can do less: they are used in the
- * order of their calls. Without this, n open deletes are 2^n configurations. */
+/* Whether two open writes can do the same, but for when they were called. */
+static bool alike(const struct quo_history_op *a, const struct quo_history_op *b)
+{
+    bool plain_a = a->type == QUO_HISTORY_PUT || a->type == QUO_HISTORY_DELETE;
+    bool plain_b = b->type == QUO_HISTORY_PUT || b->type == QUO_HISTORY_DELETE;
+    if (plain_a || plain_b)
+        return plain_a && plain_b && a->value == b->value;
+    if (a->type != b->type)
+        return false;
+    if (a->type == QUO_HISTORY_CAS)
+        return a->expected == b->expected && a->value == b->value;
+    return a->by == b->by && a->min == b->min && a->max == b->max;
+}
+
+/* Open writes that are alike, but that the later called can do less, are used in the order of their
+ * calls. Without this, n open deletes are 2^n configurations. */
 static void link_twins(struct quo_linear *l)
 {
     for (uint32_t i = 0; i < l->item_count; i++) {
@@ -216,7 +258,7 @@ static void link_twins(struct quo_linear *l)
         for (uint32_t j = 0; j < l->item_count && item->open; j++) {
             const struct item *other = &l->items[j];
             bool earlier = other->call < item->call || (other->call == item->call && j < i);
-            if (!other->open || other->value != item->value || !earlier)
+            if (!other->open || !earlier || !alike(other->op, item->op))
                 continue;
             if (item->twin == NO_TWIN || other->call >= l->items[item->twin].call)
                 item->twin = j;
@@ -283,10 +325,10 @@ static void table_resize(struct quo_linear *l, size_t size)
 enum visit { VISIT_NEW, VISIT_SEEN, VISIT_FULL };
 
 /* Remembers the configuration (taken, state). */
-static enum visit visit(struct quo_linear *l, uint32_t state)
+static enum visit visit(struct quo_linear *l, int64_t state)
 {
     memcpy(l->scratch, l->taken, (l->words - 1) * sizeof *l->scratch);
-    l->scratch[l->words - 1] = state;
+    l->scratch[l->words - 1] = (uint64_t)state;
     if (table_has(l, l->scratch))
         return VISIT_SEEN;
     size_t words = (l->config_count + 1) * l->words;
@@ -331,7 +373,8 @@ static void take(struct quo_linear *l, uint32_t call, bool forced)
     l->stack[l->depth] = call;
     l->states[l->depth] = l->state;
     l->forced[l->depth++] = forced;
-    l->state = item->value;
+    if (!item->read)
+        l->state = quo_history_leaves(item->op, l->state);
     l->required -= !item->open;
     lift(l, call);
 }
@@ -356,7 +399,7 @@ static void take_reads(struct quo_linear *l)
     while (at != 0 && !l->entries[at].is_return) {
         uint32_t next = l->entries[at].next;
         const struct item *item = &l->items[l->entries[at].item];
-        if (item->read && item->value == l->state) {
+        if (item->read && reads(item->op, l->state)) {
             /* Its return may be what comes next. */
             if (next == l->return_of[l->entries[at].item])
                 next = l->entries[next].next;
@@ -371,9 +414,16 @@ static void take_reads(struct quo_linear *l)
  * later. */
 static bool worth_trying(const struct quo_linear *l, const struct item *item)
 {
+    const struct quo_history_op *op = item->op;
+    if (!quo_history_holds(op, l->state))
+        return false;
+    int64_t left = quo_history_leaves(op, l->state);
+    bool told = op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK;
+    if (told && left != op->value)
+        return false;
     if (!item->open)
         return true;
-    if (item->value == l->state)
+    if (left == l->state)
         return false;
     uint32_t twin = item->twin;
     return twin == NO_TWIN || ((l->taken[twin / 64] >> (twin % 64)) & 1) != 0;
@@ -388,7 +438,7 @@ static enum quo_linear_verdict search(struct quo_linear *l)
             const struct item *item = &l->items[l->entries[entry].item];
             if (!item->read && worth_trying(l, item)) {
                 flip(l, l->entries[entry].item);
-                enum visit seen = visit(l, item->value);
+                enum visit seen = visit(l, quo_history_leaves(item->op, l->state));
                 if (seen == VISIT_FULL)
                     return QUO_LINEAR_UNDECIDED;
                 if (seen == VISIT_NEW) {
@@ -431,36 +481,103 @@ enum quo_linear_verdict quo_linear_check(struct quo_linear *l, const struct quo_
     return search(l);
 }
 
-/* Leaves out ops[at] and, of a put, the gets of its value. A delete stays while some get saw
- * nothing: that get may rest on it. Returns the new count, or `count` when nothing may be left out.
- */
-static size_t without(const struct quo_history_op *ops, size_t count, size_t at,
+/* Marks `at` and what rests on it: who must or may have seen its value, and who rests on those.
+ * Returns false when that cannot be told or is too much: a value that is not one operation's alone,
+ * an add, or a failure that does not say what it met. */
+static bool mark_resting(const struct quo_history_op *ops, size_t count, size_t at, bool *gone)
+{
+    int64_t value = ops[at].value;
+    gone[at] = true;
+    if (!quo_history_may_change(&ops[at]))
+        return true;
+    if (value == 0 || ops[at].type == QUO_HISTORY_ADD)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        bool unclear =
+            ops[i].type == QUO_HISTORY_ADD || (ops[i].outcome == QUO_HISTORY_FAILED && !ops[i].saw);
+        if (gone[i])
+            continue;
+        if (unclear)
+            return false;
+        if ((must_have_seen(&ops[i], value) || may_have_seen(&ops[i], value)) &&
+            !mark_resting(ops, count, i, gone))
+            return false;
+    }
+    return true;
+}
+
+/* Leaves out ops[at] and what rests on it. A delete stays: a get that saw nothing may rest on it.
+ * Returns the new count, or `count` when nothing may be left out. */
+static size_t without(const struct quo_history_op *ops, size_t count, size_t at, bool *gone,
                       struct quo_history_op *out)
 {
-    const struct quo_history_op *gone = &ops[at];
+    size_t n = 0;
+    memset(gone, 0, count * sizeof *gone);
+    if (!mark_resting(ops, count, at, gone))
+        return count;
+    for (size_t i = 0; i < count; i++)
+        if (!gone[i])
+            out[n++] = ops[i];
+    return n;
+}
+
+/* The history as it was at `time`: later calls are not there, later answers not known. What is
+ * linearizable was so at any time before. */
+static size_t until(const struct quo_history_op *ops, size_t count, uint64_t time,
+                    struct quo_history_op *out)
+{
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
-        if (i == at)
+        if (ops[i].call > time)
             continue;
-        bool rests =
-            quo_history_is_write(gone) && linear_read(&ops[i]) && ops[i].value == gone->value;
-        if (rests && gone->type == QUO_HISTORY_DELETE)
-            return count;
-        if (!rests)
-            out[n++] = ops[i];
+        out[n] = ops[i];
+        if (ops[i].ret > time) {
+            out[n].ret = QUO_HISTORY_NEVER;
+            out[n].saw = false;
+            if (ops[i].outcome != QUO_HISTORY_NOT_APPLIED)
+                out[n].outcome = QUO_HISTORY_UNKNOWN;
+        }
+        n++;
     }
+    return n;
+}
+
+/* Cuts the history off behind the earliest answer that is too much. */
+static size_t cut_off(struct quo_linear *l, struct quo_history_op *ops, size_t count,
+                      struct quo_history_op *trial)
+{
+    uint64_t low = 0, high = 0; /* by `high` it is a violation */
+    for (size_t i = 0; i < count; i++) {
+        high = QUO_MAX(high, ops[i].call);
+        if (ops[i].ret != QUO_HISTORY_NEVER)
+            high = QUO_MAX(high, ops[i].ret);
+    }
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        size_t n = until(ops, count, middle, trial);
+        if (quo_linear_check(l, trial, n) == QUO_LINEAR_VIOLATION)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    size_t n = until(ops, count, high, trial);
+    if (quo_linear_check(l, trial, n) != QUO_LINEAR_VIOLATION)
+        return count;
+    memcpy(ops, trial, n * sizeof *ops);
     return n;
 }
 
 size_t quo_linear_minimise(struct quo_linear *l, struct quo_history_op *ops, size_t count)
 {
     struct quo_history_op *trial = calloc(count + 1, sizeof *trial);
-    QUO_REQUIRE(trial != NULL);
+    bool *gone = calloc(count + 1, sizeof *gone);
+    QUO_REQUIRE(trial != NULL && gone != NULL);
+    count = cut_off(l, ops, count, trial);
     bool shrunk = true;
     while (shrunk) {
         shrunk = false;
         for (size_t i = count; i-- > 0;) {
-            size_t n = without(ops, count, i, trial);
+            size_t n = without(ops, count, i, gone, trial);
             if (n < count && quo_linear_check(l, trial, n) == QUO_LINEAR_VIOLATION) {
                 memcpy(ops, trial, n * sizeof *ops);
                 count = n;
@@ -469,6 +586,7 @@ size_t quo_linear_minimise(struct quo_linear *l, struct quo_history_op *ops, siz
             }
         }
     }
+    free(gone);
     free(trial);
     return count;
 }

@@ -2,9 +2,13 @@
 #include <argp.h>
 #include <stdlib.h>
 
+#include "counter.h"
 #include "linear.h"
 #include "session.h"
 #include "versions.h"
+
+/* Operations of a counter up to which it is searched as well as counted. */
+#define SEARCH_MAX 5000u
 
 #define EXIT_VIOLATION 1
 #define EXIT_UNDECIDED 2
@@ -48,16 +52,41 @@ static size_t of_key(const struct quo_history *h, uint32_t key, struct quo_histo
     return n;
 }
 
+static int judge_counter(const struct quo_history *h, uint32_t key,
+                         const struct quo_history_op *ops, size_t n)
+{
+    struct quo_counter_finding finding = quo_counter_check(ops, n);
+    if (finding.what == NULL)
+        return 0;
+    printf("key %s: %s\n", h->keys[key], finding.what);
+    quo_history_print(stdout, h, finding.first, 1);
+    if (finding.second != NULL)
+        quo_history_print(stdout, h, finding.second, 1);
+    return EXIT_VIOLATION;
+}
+
+static int judge_versions(const struct quo_history *h, uint32_t key,
+                          const struct quo_history_op *ops, size_t n)
+{
+    struct quo_versions_finding finding = quo_versions_check(ops, n);
+    if (finding.what == NULL)
+        return 0;
+    printf("key %s: %s\n", h->keys[key], finding.what);
+    quo_history_print(stdout, h, finding.first, 1);
+    quo_history_print(stdout, h, finding.second, 1);
+    return EXIT_VIOLATION;
+}
+
 static int judge_key(struct quo_linear *linear, const struct quo_history *h, uint32_t key,
                      struct quo_history_op *ops)
 {
     size_t n = of_key(h, key, ops);
-    struct quo_versions_finding finding = quo_versions_check(ops, n);
-    if (finding.what != NULL) {
-        printf("key %s: %s\n", h->keys[key], finding.what);
-        quo_history_print(stdout, h, finding.first, 1);
-        quo_history_print(stdout, h, finding.second, 1);
+    if (judge_versions(h, key, ops, n) != 0)
         return EXIT_VIOLATION;
+    if (n > 0 && ops[0].model == QUO_HISTORY_COUNTER && quo_counter_applies(ops, n)) {
+        int result = judge_counter(h, key, ops, n);
+        if (result != 0 || n > SEARCH_MAX)
+            return result;
     }
     enum quo_linear_verdict verdict = quo_linear_check(linear, ops, n);
     if (verdict == QUO_LINEAR_UNDECIDED) {

@@ -2,7 +2,14 @@
 
 static bool answered(const struct quo_history_op *op)
 {
-    return op->session != 0 && op->outcome == QUO_HISTORY_OK && op->ret != QUO_HISTORY_NEVER;
+    bool told = op->outcome == QUO_HISTORY_OK || (op->outcome == QUO_HISTORY_FAILED && op->saw);
+    return op->session != 0 && told && op->ret != QUO_HISTORY_NEVER;
+}
+
+/* A cas or add that failed has read. */
+static bool wrote(const struct quo_history_op *op)
+{
+    return quo_history_is_write(op) && op->outcome == QUO_HISTORY_OK;
 }
 
 /* A get that saw nothing names no version: nothing may be what a delete of somebody left. */
@@ -10,8 +17,8 @@ static bool may_be_deleted(const struct quo_history_op *ops, size_t count,
                            const struct quo_history_op *get)
 {
     for (size_t i = 0; i < count; i++) {
-        if (ops[i].type == QUO_HISTORY_DELETE && ops[i].key == get->key &&
-            ops[i].outcome != QUO_HISTORY_NOT_APPLIED && ops[i].call < get->ret)
+        if (quo_history_may_change(&ops[i]) && ops[i].value == 0 && ops[i].key == get->key &&
+            ops[i].call < get->ret)
             return true;
     }
     return false;
@@ -21,9 +28,9 @@ static bool may_be_deleted(const struct quo_history_op *ops, size_t count,
 static const char *judge(const struct quo_history_op *ops, size_t count,
                          const struct quo_history_op *early, const struct quo_history_op *late)
 {
-    bool early_writes = quo_history_is_write(early);
+    bool early_writes = wrote(early);
 
-    if (quo_history_is_write(late)) {
+    if (wrote(late)) {
         if (quo_version_is_none(late->version) ||
             quo_version_compare(late->version, early->version) > 0)
             return NULL;

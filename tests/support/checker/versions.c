@@ -2,12 +2,25 @@
 
 static bool answered(const struct quo_history_op *op)
 {
-    return op->outcome == QUO_HISTORY_OK && op->ret != QUO_HISTORY_NEVER;
+    bool told = op->outcome == QUO_HISTORY_OK || (op->outcome == QUO_HISTORY_FAILED && op->saw);
+    return told && op->ret != QUO_HISTORY_NEVER;
 }
 
 static bool versioned(const struct quo_history_op *op)
 {
     return answered(op) && !quo_version_is_none(op->version);
+}
+
+/* It made the version that it names; a condition that failed names the version it met. */
+static bool wrote(const struct quo_history_op *op)
+{
+    return quo_history_is_write(op) && op->outcome == QUO_HISTORY_OK;
+}
+
+/* The value that the version names. */
+static int64_t named(const struct quo_history_op *op)
+{
+    return op->outcome == QUO_HISTORY_FAILED ? op->seen : op->value;
 }
 
 /* Leaves its version on a write quorum. */
@@ -28,9 +41,9 @@ static const char *judge_same(const struct quo_history_op *a, const struct quo_h
 {
     if (!versioned(a) || !versioned(b) || !quo_version_equal(a->version, b->version))
         return NULL;
-    if (a->value != b->value)
+    if (named(a) != named(b))
         return "one version names two values";
-    if (quo_history_is_write(a) && quo_history_is_write(b))
+    if (wrote(a) && wrote(b))
         return "two writes share a version";
     return NULL;
 }
@@ -43,7 +56,7 @@ static const char *judge_order(const struct quo_history_op *early,
     if (quo_version_is_none(late->version))
         return NULL;
     int order = quo_version_compare(late->version, early->version);
-    if (quo_history_is_write(late))
+    if (wrote(late))
         return order <= 0 ? "a later write has no higher version" : NULL;
     return order < 0 ? "a later read saw an older version" : NULL;
 }
@@ -55,10 +68,10 @@ static struct quo_versions_finding judge_absence(const struct quo_history_op *op
     const struct quo_history_op *written = NULL;
     for (size_t i = 0; i < count; i++) {
         const struct quo_history_op *op = &ops[i];
-        if (op->type == QUO_HISTORY_DELETE && op->outcome != QUO_HISTORY_NOT_APPLIED &&
-            op->call < get->ret)
+        bool puts = wrote(op) && op->value != 0;
+        if (quo_history_may_change(op) && op->value == 0 && op->call < get->ret)
             return (struct quo_versions_finding){0};
-        if (op->type == QUO_HISTORY_PUT && establishes(op) && op->ret < get->call)
+        if (puts && establishes(op) && op->ret < get->call)
             written = op;
     }
     if (written == NULL)
@@ -70,7 +83,8 @@ struct quo_versions_finding quo_versions_check(const struct quo_history_op *ops,
 {
     for (size_t i = 0; i < count; i++) {
         const struct quo_history_op *a = &ops[i];
-        if (a->type == QUO_HISTORY_GET && observes(a) && a->value == 0) {
+        if (a->type == QUO_HISTORY_GET && a->model == QUO_HISTORY_REGISTER && observes(a) &&
+            a->value == 0) {
             struct quo_versions_finding finding = judge_absence(ops, count, a);
             if (finding.what != NULL)
                 return finding;
