@@ -11,8 +11,8 @@ from cmake_layers import Layers
 from layers import DRIVERS, PURE, THINKERS
 from tree import CannotRun
 
-MEMORY = re.compile(r"^(mem(cpy|move|set|cmp|chr|mem)|bcmp|str(len|nlen|cmp|ncmp|chr|rchr|str|spn|cspn)|"
-                    r"__mem(cpy|move|set)_chk)$")
+MEMORY = re.compile(r"^(mem(cpy|move|set|cmp|chr|mem)|bcmp|"
+                    r"str(len|nlen|cmp|ncmp|chr|rchr|str|c?spn)|__mem(cpy|move|set)_chk)$")
 FORMATTING = re.compile(r"^(__)?v?snprintf(_chk)?$")
 TOOLCHAIN = re.compile(r"^(__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|tsan|gcov|llvm)_.*|"
                        r"__sanitizer_.*|__dso_handle|__popcountdi2|__udivti3|__umodti3|__multi3|"
