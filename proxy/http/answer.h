@@ -3,10 +3,12 @@
 #ifndef QUORATE_HTTP_ANSWER_H
 #define QUORATE_HTTP_ANSWER_H
 
+#include "proxy/http/receipt.h"
 #include "proxy/http/request.h"
 
-#define QUO_ANSWER_HEADERS_MAX 12u
-#define QUO_ANSWER_TEXT_MAX 2048u
+#define QUO_ANSWER_HEADERS_MAX 16u
+/* A path, which only one header of an answer holds, and the rest. */
+#define QUO_ANSWER_TEXT_MAX (QUO_OPERATION_PATH_MAX + QUO_RECEIPT_MAX + 1024u)
 
 /* One answer. Header values borrow from `text`, from the record, or are static. */
 struct quo_answer {
@@ -28,11 +30,22 @@ struct quo_answer_facts {
 
 /* What was asked for, of a data operation. */
 struct quo_operation {
+    enum quo_route route;
     enum quo_method method;
     struct quo_consistency consistency;
-    struct quo_slice if_match; /* of GET and HEAD; empty: none */
+    struct quo_slice if_match; /* of GET and HEAD of a key; empty: none */
     struct quo_slice if_none_match;
+
+    /* Of everything else */
+    const struct quo_namespace *ns;
+    struct quo_slice key;
+    enum quo_condition_type condition;
+    bool prefers_representation;
+    struct quo_operation_id id; /* OPERATION, RESOLVE */
 };
+
+/* Takes over what the answer will need; `if_match`, `if_none_match` and `key` stay empty. */
+struct quo_operation quo_operation_of(const struct quo_wish *wish);
 
 /* Makes the answer to a data operation. */
 void quo_answer_data(const struct quo_operation *operation, const struct quo_response *response,

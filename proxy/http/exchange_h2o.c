@@ -186,13 +186,6 @@ static struct quo_slice join(h2o_req_t *request, const struct quo_http_request *
     return quo_slice(out, len);
 }
 
-static enum quo_request_type request_type(enum quo_method method)
-{
-    return method == QUO_METHOD_PUT      ? QUO_REQUEST_PUT
-           : method == QUO_METHOD_DELETE ? QUO_REQUEST_DELETE
-                                         : QUO_REQUEST_GET;
-}
-
 static void refuse(struct quo_exchange *exchange, enum quo_status status)
 {
     struct quo_http *http = exchange->http;
@@ -211,15 +204,8 @@ static void submit(struct quo_exchange *exchange, const struct quo_wish *wish)
 {
     struct quo_http *http = exchange->http;
     h2o_req_t *request = exchange->request;
-    bool is_put = wish->method == QUO_METHOD_PUT;
-    struct quo_request operation = {
-        .type = request_type(wish->method),
-        .ns = wish->ns,
-        .key = quo_slice(wish->key, wish->key_len),
-        .content_type = is_put ? wish->content_type : quo_slice(NULL, 0),
-        .value = is_put ? quo_slice(request->entity.base, request->entity.len) : quo_slice(NULL, 0),
-        .consistency = wish->consistency,
-    };
+    struct quo_request operation =
+        quo_wish_submission(wish, quo_slice(request->entity.base, request->entity.len));
     quo_ticket ticket = 0;
     enum quo_status status;
 
@@ -249,10 +235,12 @@ static void begin_operation(struct quo_exchange *exchange, const struct quo_http
         respond_problem(exchange, &problem, 0);
         return;
     }
-    exchange->operation.consistency = wish->consistency;
-    if (wish->method == QUO_METHOD_GET || wish->method == QUO_METHOD_HEAD) {
+    exchange->operation = quo_operation_of(wish);
+    if (wish->route == QUO_ROUTE_KEY && !quo_method_is_write(wish->method)) {
         exchange->operation.if_match = join(exchange->request, input, "if-match");
         exchange->operation.if_none_match = join(exchange->request, input, "if-none-match");
+    } else {
+        exchange->operation.key = keep(exchange->request, h2o_iovec_init(wish->key, wish->key_len));
     }
     submit(exchange, wish);
 }
@@ -276,7 +264,7 @@ static struct quo_http_request describe(struct quo_http *http, const h2o_req_t *
         .target = quo_slice(request->input.path.base, request->input.path.len),
         .headers = http->headers,
         .header_count = QUO_MIN(request->headers.size, QUO_HTTP_HEADER_COUNT_MAX),
-        .body_len = request->entity.len,
+        .body = quo_slice(request->entity.base, request->entity.len),
     };
 
     for (size_t i = 0; i < ret.header_count; i++) {
@@ -320,7 +308,7 @@ int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request)
         facts = facts_of(exchange);
         quo_answer_options(wish->allowed, &facts, &http->answer);
         respond(exchange);
-    } else if (wish->route == QUO_ROUTE_KEY) {
+    } else if (quo_route_is_data(wish->route)) {
         begin_operation(exchange, &input, wish);
     } else {
         struct quo_text text = {0};

@@ -5,8 +5,8 @@
 static const char *const op_names[2] = {"read", "write"};
 
 /* Indexed by enum quo_verdict. */
-static const char *const verdict_names[7] = {NULL,          "found",   "absent", "written",
-                                             "unavailable", "timeout", "refused"};
+static const char *const verdict_names[] = {NULL,          "found",   "absent",  "written",
+                                            "unavailable", "timeout", "refused", "declined"};
 
 enum part { PART_SERVICE, PART_NET, PART_HTTP };
 
@@ -77,6 +77,21 @@ static void add_durations(const struct quo_http_sources *sources, struct quo_tex
     }
 }
 
+/* A read never ends as written or declined, a write never as found or absent. */
+static bool may_end(bool is_write, int verdict)
+{
+    switch (verdict) {
+    case QUO_VERDICT_FOUND:
+    case QUO_VERDICT_ABSENT:
+        return !is_write;
+    case QUO_VERDICT_WRITTEN:
+    case QUO_VERDICT_DECLINED:
+        return is_write;
+    default:
+        return true;
+    }
+}
+
 static void add_verdicts(const struct quo_http_sources *sources, struct quo_text *text)
 {
     const char *name = "quo_requests_total";
@@ -85,12 +100,11 @@ static void add_verdicts(const struct quo_http_sources *sources, struct quo_text
     quo_metric_head(text, name, "counter", "Data operations by how they ended.");
     for (int op = 0; op < 2; op++) {
         for (int level = QUO_LEVEL_EVENTUAL; level <= QUO_LEVEL_ALL; level++) {
-            for (int verdict = QUO_VERDICT_FOUND; verdict <= QUO_VERDICT_REFUSED; verdict++) {
+            for (int verdict = QUO_VERDICT_FOUND; verdict <= QUO_VERDICT_DECLINED; verdict++) {
                 uint64_t count = sum(sources, SERVICE(verdicts[op][level]), (size_t)verdict);
 
-                if (count == 0 && (verdict == QUO_VERDICT_WRITTEN) != (op == 1) &&
-                    verdict <= QUO_VERDICT_WRITTEN)
-                    continue; /* a read never ends as written, a write never as found */
+                if (count == 0 && !may_end(op == 1, verdict))
+                    continue;
                 snprintf(labels, sizeof labels, "op=\"%s\",level=\"%s\",verdict=\"%s\"",
                          op_names[op], quo_level_name((enum quo_level)level),
                          verdict_names[verdict]);

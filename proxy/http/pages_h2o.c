@@ -59,6 +59,29 @@ static void answer_problem_page(struct quo_slice slug, const struct quo_answer_f
     answer_text(facts, 200, PLAIN, text, ret);
 }
 
+static const char relation_page[] =
+    "operation\n\n"
+    "The write that was answered with this link. GET tells what became of it: applied, "
+    "not-applied,\n"
+    "in-flight (it has not taken effect and may yet) or unknown (nothing can be told any more).\n"
+    "POST to the same path with :resolve behind it has it decided: it took effect, or it never "
+    "will.\n";
+
+static void answer_relation(struct quo_slice name, const struct quo_answer_facts *facts,
+                            struct quo_answer *ret)
+{
+    char quoted[QUO_PROBLEM_QUOTE_MAX];
+    struct quo_problem problem;
+
+    if (quo_slice_equal(name, quo_slice_of("operation"))) {
+        quo_answer_page(200, PLAIN, quo_slice_of(relation_page), facts, ret);
+        return;
+    }
+    quo_problem_set(&problem, QUO_PROBLEM_NOT_FOUND, "There is no relation %s.",
+                    quo_problem_quote(name, quoted));
+    quo_answer_problem(&problem, 0, facts, ret);
+}
+
 void quo_pages_answer(struct quo_http *http, const struct quo_wish *wish,
                       const struct quo_answer_facts *facts, struct quo_text *text)
 {
@@ -85,8 +108,14 @@ void quo_pages_answer(struct quo_http *http, const struct quo_wish *wish,
     case QUO_ROUTE_PROBLEM:
         answer_problem_page(wish->slug, facts, text, ret);
         break;
+    case QUO_ROUTE_RELATION:
+        answer_relation(wish->slug, facts, ret);
+        break;
     case QUO_ROUTE_NONE:
     case QUO_ROUTE_KEY:
+    case QUO_ROUTE_ADD:
+    case QUO_ROUTE_OPERATION:
+    case QUO_ROUTE_RESOLVE:
     case QUO_ROUTE_COUNT:
         QUO_UNREACHABLE();
     }

@@ -35,3 +35,30 @@ enum quo_status quo_percent_decode(struct quo_slice text, uint8_t *out, size_t s
     *ret_len = len;
     return len <= size ? QUO_OK : QUO_TOO_LARGE;
 }
+
+static bool is_unreserved(uint8_t c)
+{
+    uint8_t lower = c | 0x20;
+
+    return (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+}
+
+size_t quo_percent_encode(struct quo_slice bytes, char *out)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t len = 0;
+
+    for (size_t i = 0; i < bytes.len; i++) {
+        uint8_t c = bytes.data[i];
+
+        if (is_unreserved(c)) {
+            out[len++] = (char)c;
+        } else {
+            out[len++] = '%';
+            out[len++] = hex[c >> 4];
+            out[len++] = hex[c & 15];
+        }
+    }
+    return len;
+}

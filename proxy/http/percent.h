@@ -13,4 +13,8 @@
 enum quo_status quo_percent_decode(struct quo_slice text, uint8_t *out, size_t size,
                                    size_t *ret_len, size_t *ret_at);
 
+/* Escapes every byte that is not unreserved (section 2.3): letters, digits and -._~ stand for
+ * themselves. Requires room for three times the bytes. Returns the length written. */
+size_t quo_percent_encode(struct quo_slice bytes, char *out);
+
 #endif

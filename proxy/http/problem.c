@@ -35,6 +35,8 @@ void quo_problem_set(struct quo_problem *problem, enum quo_problem_type type, co
     problem->outcome = QUO_NOT_APPLIED;
     problem->need = problem->got = QUO_PROBLEM_UNSAID;
     problem->limit = problem->actual = QUO_PROBLEM_UNSAID;
+    problem->has_value = false;
+    problem->operation = quo_slice(NULL, 0);
     va_start(args, format);
     vsnprintf(problem->detail, sizeof problem->detail, format, args);
     va_end(args);
@@ -84,18 +86,27 @@ static void sink_write(void *context, const char *text, size_t len)
     sink->len += len;
 }
 
-static void member_text(yajl_gen gen, const char *name, const char *text)
+static void member(yajl_gen gen, const char *name, struct quo_slice text)
 {
     yajl_gen_string(gen, (const unsigned char *)name, strlen(name));
-    yajl_gen_string(gen, (const unsigned char *)text, strlen(text));
+    yajl_gen_string(gen, text.data, text.len);
+}
+
+static void member_text(yajl_gen gen, const char *name, const char *text)
+{
+    member(gen, name, quo_slice_of(text));
+}
+
+static void member_integer(yajl_gen gen, const char *name, int64_t number)
+{
+    yajl_gen_string(gen, (const unsigned char *)name, strlen(name));
+    yajl_gen_integer(gen, number);
 }
 
 static void member_number(yajl_gen gen, const char *name, int64_t number)
 {
-    if (number == QUO_PROBLEM_UNSAID)
-        return;
-    yajl_gen_string(gen, (const unsigned char *)name, strlen(name));
-    yajl_gen_integer(gen, number);
+    if (number != QUO_PROBLEM_UNSAID)
+        member_integer(gen, name, number);
 }
 
 size_t quo_problem_render(const struct quo_problem *problem, const char *request_id,
@@ -113,8 +124,7 @@ size_t quo_problem_render(const struct quo_problem *problem, const char *request
     yajl_gen_map_open(gen);
     member_text(gen, "type", type);
     member_text(gen, "title", info->title);
-    yajl_gen_string(gen, (const unsigned char *)"status", 6);
-    yajl_gen_integer(gen, info->status);
+    member_integer(gen, "status", info->status);
     member_text(gen, "detail", problem->detail);
     member_text(gen, "outcome", quo_effectuality_name(problem->outcome));
     member_number(gen, "need", problem->need);
@@ -123,6 +133,10 @@ size_t quo_problem_render(const struct quo_problem *problem, const char *request
     member_number(gen, "actual", problem->actual);
     member_text(gen, "do", info->advice);
     member_text(gen, "request_id", request_id);
+    if (problem->has_value)
+        member_integer(gen, "value", problem->value);
+    if (problem->operation.len > 0)
+        member(gen, "operation", problem->operation);
     yajl_gen_map_close(gen);
     yajl_gen_free(gen);
     sink_write(&sink, "\n", 1);
@@ -170,10 +184,11 @@ const char *quo_http_reason(int status)
         {414, "URI Too Long"},
         {415, "Unsupported Media Type"},
         {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {428, "Precondition Required"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
-        {501, "Not Implemented"},
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
         {507, "Insufficient Storage"},

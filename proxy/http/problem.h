@@ -1,7 +1,8 @@
 /* Failures as documents: RFC 9457 problem details from one registry (problems.def).
  *
  *   {"type": "/problems/quorum-unavailable", "title": "...", "status": 503, "detail": "...",
- *    "outcome": "not-applied", "need": 2, "got": 1, "do": "...", "request_id": "..."}
+ *    "outcome": "not-applied", "need": 2, "got": 1, "do": "...", "request_id": "...",
+ *    "operation": "/v1/kv/default/k/operations/..."}
  */
 #ifndef QUORATE_HTTP_PROBLEM_H
 #define QUORATE_HTTP_PROBLEM_H
@@ -26,15 +27,19 @@ struct quo_problem_info {
 };
 
 #define QUO_PROBLEM_DETAIL_MAX 512u
-#define QUO_PROBLEM_DOCUMENT_MAX 4096u /* bytes of any document */
+/* Bytes of any document: an operation's path may hold a long key. */
+#define QUO_PROBLEM_DOCUMENT_MAX (4096u + 3u * QUO_KEY_MAX + 256u)
 #define QUO_PROBLEM_UNSAID (-1)
 
 /* One failure. */
 struct quo_problem {
     enum quo_problem_type type;
     enum quo_effectuality outcome;
-    int64_t need, got;                   /* replicas; QUO_PROBLEM_UNSAID when numbers say nothing */
-    int64_t limit, actual;               /* likewise, bytes */
+    int64_t need, got;     /* replicas; QUO_PROBLEM_UNSAID when numbers say nothing */
+    int64_t limit, actual; /* likewise, bytes */
+    bool has_value;
+    int64_t value;                       /* of a counter */
+    struct quo_slice operation;          /* path of a write's operation, borrowed; empty: none */
     char detail[QUO_PROBLEM_DETAIL_MAX]; /* printable ASCII */
 };
 
@@ -44,8 +49,8 @@ const struct quo_problem_info *quo_problem_info(enum quo_problem_type type);
 /* Returns QUO_PROBLEM_NONE for an unknown slug. */
 enum quo_problem_type quo_problem_by_slug(struct quo_slice slug);
 
-/* Fills everything: outcome not-applied, no numbers, and the detail, cut to fit. Bytes of a client
- * go through quo_problem_quote first. */
+/* Fills everything: outcome not-applied, no numbers, no operation, and the detail, cut to fit.
+ * Bytes of a client go through quo_problem_quote first. */
 void quo_problem_set(struct quo_problem *problem, enum quo_problem_type type, const char *format,
                      ...) __attribute__((format(printf, 3, 4)));
 

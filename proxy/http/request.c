@@ -1,156 +1,11 @@
 #include "proxy/http/request.h"
 
-#include <stdio.h>
-
 #include "proxy/http/ask.h"
+#include "proxy/http/body.h"
+#include "proxy/http/idempotency.h"
+#include "proxy/http/kinds.h"
 #include "proxy/http/percent.h"
-
-struct route {
-    const char *pattern;
-    uint32_t methods;
-    const char *text;
-};
-
-static const struct route routes[QUO_ROUTE_COUNT] = {
-#define QUO_ROUTE(name, pattern, methods, text) [QUO_ROUTE_##name] = {pattern, methods, text},
-#include "proxy/http/routes.def"
-#undef QUO_ROUTE
-};
-
-static const struct {
-    const char *name;
-    enum quo_method method;
-} methods[] = {
-    {"GET", QUO_METHOD_GET},       {"HEAD", QUO_METHOD_HEAD},       {"PUT", QUO_METHOD_PUT},
-    {"DELETE", QUO_METHOD_DELETE}, {"OPTIONS", QUO_METHOD_OPTIONS},
-};
-
-/* At most two captures in any pattern. */
-struct captures {
-    struct quo_slice at[2];
-};
-
-/* A request target without its query. */
-struct target {
-    struct quo_slice path;
-    struct quo_slice query;
-};
-
-static enum quo_method parse_method(struct quo_slice name)
-{
-    for (size_t i = 0; i < QUO_COUNT(methods); i++) {
-        if (quo_slice_equal(name, quo_slice_of(methods[i].name)))
-            return methods[i].method;
-    }
-    return QUO_METHOD_OTHER;
-}
-
-static bool starts_with(struct quo_slice text, const char *prefix)
-{
-    size_t len = strlen(prefix);
-
-    return text.len >= len && memcmp(text.data, prefix, len) == 0;
-}
-
-static struct quo_slice drop(struct quo_slice text, size_t len)
-{
-    return quo_slice(text.data + len, text.len - len);
-}
-
-/* Splits off the query, and the scheme and authority of the absolute form (RFC 9112 section 3.2.2).
- */
-static struct target split_target(struct quo_slice target)
-{
-    struct target ret = {.path = target};
-    const uint8_t *question, *slash;
-    size_t scheme = starts_with(target, "http://") ? 7 : starts_with(target, "https://") ? 8 : 0;
-
-    if (scheme > 0) {
-        target = drop(target, scheme);
-        slash = memchr(target.data, '/', target.len);
-        target = slash != NULL ? drop(target, (size_t)(slash - target.data)) : quo_slice_of("/");
-        ret.path = target;
-    }
-    question = target.len > 0 ? memchr(target.data, '?', target.len) : NULL;
-    if (question != NULL) {
-        ret.path.len = (size_t)(question - target.data);
-        ret.query = drop(target, ret.path.len + 1);
-    }
-    return ret;
-}
-
-/* Matches a pattern of routes.def. */
-static bool match(const char *pattern, struct quo_slice path, struct captures *ret)
-{
-    size_t captured = 0;
-
-    while (*pattern != 0) {
-        size_t len;
-
-        if (*pattern != '{') {
-            if (path.len == 0 || path.data[0] != (uint8_t)*pattern)
-                return false;
-            path = drop(path, 1);
-            pattern++;
-            continue;
-        }
-        pattern = strchr(pattern, '}') + 1;
-        len = path.len;
-        if (*pattern != 0 && path.len > 0) {
-            const uint8_t *slash = memchr(path.data, '/', path.len);
-
-            len = slash != NULL ? (size_t)(slash - path.data) : path.len;
-        }
-        QUO_INVARIANT(captured < QUO_COUNT(ret->at));
-        ret->at[captured++] = quo_slice(path.data, len);
-        path = drop(path, len);
-    }
-    return path.len == 0;
-}
-
-static enum quo_route find_route(struct quo_slice path, struct captures *captures)
-{
-    for (int i = QUO_ROUTE_NONE + 1; i < QUO_ROUTE_COUNT; i++) {
-        if (match(routes[i].pattern, path, captures))
-            return (enum quo_route)i;
-    }
-    return QUO_ROUTE_NONE;
-}
-
-const struct quo_http_header *quo_request_header(const struct quo_http_request *request,
-                                                 const char *name)
-{
-    struct quo_slice wanted = quo_slice_of(name);
-
-    for (size_t i = 0; i < request->header_count; i++) {
-        if (quo_slice_equal(request->headers[i].name, wanted))
-            return &request->headers[i];
-    }
-    return NULL;
-}
-
-size_t quo_request_join(const struct quo_http_request *request, const char *name, char *out,
-                        size_t size)
-{
-    struct quo_slice wanted = quo_slice_of(name);
-    size_t len = 0;
-
-    for (size_t i = 0; i < request->header_count; i++) {
-        const struct quo_http_header *header = &request->headers[i];
-
-        if (!quo_slice_equal(header->name, wanted))
-            continue;
-        if (len > 0) {
-            if (len < size)
-                out[len] = ',';
-            len++;
-        }
-        if (len < size && header->value.len > 0)
-            memcpy(out + len, header->value.data, QUO_MIN(header->value.len, size - len));
-        len += header->value.len;
-    }
-    return len;
-}
+#include "proxy/http/preferences.h"
 
 static bool check_headers_size(const struct quo_http_request *request, struct quo_problem *problem)
 {
@@ -220,24 +75,19 @@ static bool parse_key(struct quo_slice text, struct quo_wish *ret, struct quo_pr
 static bool parse_ask(const struct quo_http_request *request, struct quo_slice query,
                       struct quo_ask *ret, struct quo_problem *problem)
 {
+    const struct quo_http_header *header = quo_request_header(request, "consistency");
     struct quo_ask from_header;
-    bool has_header = false;
 
     if (!quo_ask_parse_query(query, ret, problem))
         return false;
-    for (size_t i = 0; i < request->header_count; i++) {
-        if (!quo_slice_equal(request->headers[i].name, quo_slice_of("consistency")))
-            continue;
-        if (has_header) {
-            quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER, "Consistency is given twice.");
-            return false;
-        }
-        has_header = true;
-        if (!quo_ask_parse_header(request->headers[i].value, &from_header, problem))
-            return false;
-    }
-    if (!has_header)
+    if (header == NULL)
         return true;
+    if (quo_request_header_count(request, "consistency") > 1) {
+        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER, "Consistency is given twice.");
+        return false;
+    }
+    if (!quo_ask_parse_header(header->value, &from_header, problem))
+        return false;
     if (!quo_ask_is_nothing(ret) && !quo_ask_equal(ret, &from_header)) {
         quo_problem_set(problem, QUO_PROBLEM_BAD_CONSISTENCY,
                         "The Consistency header and the query string say different things; "
@@ -248,127 +98,83 @@ static bool parse_ask(const struct quo_http_request *request, struct quo_slice q
     return true;
 }
 
-static bool check_conditions(const struct quo_http_request *request, struct quo_problem *problem)
+/* `decided`: the request makes sense by consensus, or as a strong read, only; it is so unless it
+ * says something else. */
+static bool resolve_consistency(struct quo_wish *wish, bool decided, struct quo_problem *problem)
 {
-    static const char *const conditions[] = {"if-match", "if-none-match", "if-modified-since",
-                                             "if-unmodified-since", "if"};
+    bool is_write = quo_method_is_write(wish->method);
+    struct quo_ask ask = wish->ask;
+    char why[256];
 
-    for (size_t i = 0; i < QUO_COUNT(conditions); i++) {
-        if (quo_request_header(request, conditions[i]) == NULL)
-            continue;
-        quo_problem_set(problem, QUO_PROBLEM_CONDITIONAL_WRITES_UNAVAILABLE,
-                        "The write carries %s, but only blind writes are available; "
-                        "nothing was written.",
-                        conditions[i]);
-        return false;
+    if (decided && !ask.has_level && (is_write ? ask.w < 0 && ask.dw < 0 : ask.r < 0)) {
+        enum quo_level usual = is_write ? wish->ns->write_level : wish->ns->read_level;
+        enum quo_level least = is_write ? QUO_LEVEL_QUORUM : QUO_LEVEL_STRONG;
+
+        ask.has_level = true;
+        ask.level = usual >= least ? usual : QUO_LEVEL_STRONG;
     }
-    return true;
-}
-
-static bool check_idempotency(const struct quo_http_request *request,
-                              const struct quo_namespace *ns, struct quo_problem *problem)
-{
-    if (ns->kind != QUO_KIND_LWW || quo_request_header(request, "idempotency-key") == NULL)
+    if (quo_consistency_resolve(wish->ns, &ask, is_write, &wish->consistency, why, sizeof why) ==
+        QUO_OK)
         return true;
-    quo_problem_set(problem, QUO_PROBLEM_KIND_MISMATCH,
-                    "Namespace %s is of kind lww, whose records do not remember operations, so an "
-                    "Idempotency-Key cannot be kept there; kinds cas, mixed and crdt can.",
-                    ns->name);
+    quo_problem_set(problem, QUO_PROBLEM_BAD_CONSISTENCY, "%s", why);
     return false;
 }
 
-static bool is_field_text(struct quo_slice text)
+static bool parse_idempotency(const struct quo_http_request *request, struct quo_wish *ret,
+                              struct quo_problem *problem)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        if ((text.data[i] < 0x20 && text.data[i] != '\t') || text.data[i] == 0x7f)
-            return false;
-    }
-    return true;
-}
-
-static bool parse_content_type(const struct quo_http_request *request, struct quo_wish *ret,
-                               struct quo_problem *problem)
-{
-    const struct quo_http_header *type = quo_request_header(request, "content-type");
-
-    if (type == NULL)
-        return true;
-    if (type->value.len > QUO_CONTENT_TYPE_MAX) {
-        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
-                        "Content-Type has %zu bytes; at most %u are kept.", type->value.len,
-                        QUO_CONTENT_TYPE_MAX);
-        problem->limit = QUO_CONTENT_TYPE_MAX;
-        problem->actual = (int64_t)type->value.len;
-        return false;
-    }
-    if (!is_field_text(type->value)) {
-        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER, "Content-Type holds a control character.");
-        return false;
-    }
-    ret->content_type = type->value;
-    return true;
-}
-
-/* What a value cannot come back as. */
-static bool check_representation(const struct quo_http_request *request,
-                                 struct quo_problem *problem)
-{
-    const struct quo_http_header *encoding = quo_request_header(request, "content-encoding");
-    char quoted[QUO_PROBLEM_QUOTE_MAX];
-
-    if (encoding != NULL && !quo_slice_equal(encoding->value, quo_slice_of("identity"))) {
-        quo_problem_set(problem, QUO_PROBLEM_ENCODING_UNSUPPORTED,
-                        "Content-Encoding %s is not kept with a value.",
-                        quo_problem_quote(encoding->value, quoted));
-        return false;
-    }
-    if (quo_request_header(request, "content-range") != NULL) {
-        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
-                        "Content-Range: a value can only be written whole.");
-        return false;
-    }
-    return true;
-}
-
-static bool parse_put(const struct quo_http_request *request, struct quo_wish *ret,
-                      struct quo_problem *problem)
-{
-    if (!check_representation(request, problem) || !parse_content_type(request, ret, problem))
-        return false;
-    if (request->body_len <= ret->ns->value_max)
-        return true;
-    quo_problem_set(problem, QUO_PROBLEM_VALUE_TOO_LARGE,
-                    "The value has %zu bytes; namespace %s allows at most %u.", request->body_len,
-                    ret->ns->name, ret->ns->value_max);
-    problem->limit = ret->ns->value_max;
-    problem->actual = (int64_t)request->body_len;
-    return false;
+    ret->has_key = quo_request_header(request, "idempotency-key") != NULL;
+    return !ret->has_key || quo_idempotency_parse(request, &ret->opid, problem);
 }
 
 static bool parse_write(const struct quo_http_request *request, struct quo_wish *ret,
                         struct quo_problem *problem)
 {
-    if (!check_conditions(request, problem) || !check_idempotency(request, ret->ns, problem))
+    if (!quo_conditions_parse(request, &ret->conditions, problem) ||
+        !parse_idempotency(request, ret, problem) || !quo_kinds_check_write(ret, problem) ||
+        !resolve_consistency(ret, quo_kinds_needs_consensus(ret) || ret->ns->kind == QUO_KIND_CAS,
+                             problem) ||
+        !quo_kinds_check_consistency(ret, problem) || !quo_body_check(request, ret, problem))
         return false;
-    return ret->method != QUO_METHOD_PUT || parse_put(request, ret, problem);
+    ret->prefers_representation = quo_prefers_representation(request);
+    if (ret->has_key)
+        ret->digest = quo_idempotency_digest(ret, request->body);
+    return true;
 }
 
-static bool parse_key_request(const struct quo_http_request *request, const struct quo_map *map,
-                              struct captures captures, struct quo_slice query,
-                              struct quo_wish *ret, struct quo_problem *problem)
+static bool parse_operation(struct quo_slice id, struct quo_wish *ret, struct quo_problem *problem)
 {
-    bool is_write = (ret->method & (QUO_METHOD_PUT | QUO_METHOD_DELETE)) != 0;
-    char why[256];
+    char quoted[QUO_PROBLEM_QUOTE_MAX];
 
-    if (!find_namespace(captures.at[0], map, ret, problem) ||
-        !parse_key(captures.at[1], ret, problem) || !parse_ask(request, query, &ret->ask, problem))
-        return false;
-    if (quo_consistency_resolve(ret->ns, &ret->ask, is_write, &ret->consistency, why, sizeof why) !=
-        QUO_OK) {
-        quo_problem_set(problem, QUO_PROBLEM_BAD_CONSISTENCY, "%s", why);
+    if (!quo_operation_id_parse(id, &ret->operation)) {
+        quo_problem_set(problem, QUO_PROBLEM_NOT_FOUND,
+                        "%s names no write: 48 digits 0-9a-f do, or a v and 32.",
+                        quo_problem_quote(id, quoted));
         return false;
     }
-    return !is_write || parse_write(request, ret, problem);
+    if (!quo_kinds_check_operation(ret, problem) || !resolve_consistency(ret, true, problem))
+        return false;
+    if (!ret->consistency.strong) {
+        quo_problem_set(problem, QUO_PROBLEM_BAD_CONSISTENCY,
+                        "What became of a write is told at levels strong and all only.");
+        return false;
+    }
+    ret->opid = ret->operation.opid;
+    return true;
+}
+
+static bool parse_data(const struct quo_http_request *request, const struct quo_map *map,
+                       const struct quo_target *target, struct quo_wish *ret,
+                       struct quo_problem *problem)
+{
+    if (!find_namespace(target->captures[0], map, ret, problem) ||
+        !parse_key(target->captures[1], ret, problem) ||
+        !parse_ask(request, target->query, &ret->ask, problem))
+        return false;
+    if (ret->route == QUO_ROUTE_OPERATION || ret->route == QUO_ROUTE_RESOLVE)
+        return parse_operation(target->captures[2], ret, problem);
+    return quo_method_is_write(ret->method) ? parse_write(request, ret, problem)
+                                            : resolve_consistency(ret, false, problem);
 }
 
 static bool reject_path(struct quo_slice path, struct quo_problem *problem)
@@ -394,14 +200,13 @@ static bool reject_method(const struct quo_http_request *request, uint32_t allow
 bool quo_request_parse(const struct quo_http_request *request, const struct quo_map *map,
                        struct quo_wish *ret, struct quo_problem *problem)
 {
-    struct target target = split_target(request->target);
-    struct captures captures = {0};
+    struct quo_target target = quo_route_find(request->target);
 
     /* All but the key, which is large and knows its length. */
     memset(ret, 0, offsetof(struct quo_wish, key));
-    ret->method = parse_method(request->method);
-    ret->route = find_route(target.path, &captures);
-    ret->allowed = routes[ret->route].methods | QUO_METHOD_OPTIONS;
+    ret->method = quo_method_parse(request->method);
+    ret->route = target.route;
+    ret->allowed = quo_route_methods(ret->route) | QUO_METHOD_OPTIONS;
     if (!check_headers_size(request, problem))
         return false;
     if (ret->method == QUO_METHOD_OPTIONS && quo_slice_equal(target.path, quo_slice_of("*"))) {
@@ -414,57 +219,57 @@ bool quo_request_parse(const struct quo_http_request *request, const struct quo_
         return reject_method(request, ret->allowed, problem);
     if (ret->method == QUO_METHOD_OPTIONS)
         return true;
-    if (ret->route == QUO_ROUTE_KEY)
-        return parse_key_request(request, map, captures, target.query, ret, problem);
-    ret->slug = captures.at[0];
+    if (quo_route_is_data(ret->route))
+        return parse_data(request, map, &target, ret, problem);
+    ret->slug = target.captures[0];
     return true;
+}
+
+static enum quo_request_type submission_type(const struct quo_wish *wish)
+{
+    switch (wish->method) {
+    case QUO_METHOD_PUT:
+        return QUO_REQUEST_PUT;
+    case QUO_METHOD_DELETE:
+        return QUO_REQUEST_DELETE;
+    case QUO_METHOD_PATCH:
+        return QUO_REQUEST_PATCH;
+    case QUO_METHOD_POST:
+        return wish->route == QUO_ROUTE_ADD ? QUO_REQUEST_ADD : QUO_REQUEST_RESOLVE;
+    default:
+        return QUO_REQUEST_GET;
+    }
+}
+
+struct quo_request quo_wish_submission(const struct quo_wish *wish, struct quo_slice body)
+{
+    enum quo_request_type type = submission_type(wish);
+    bool has_value = type == QUO_REQUEST_PUT || type == QUO_REQUEST_PATCH;
+    struct quo_request ret = {
+        .type = type,
+        .ns = wish->ns,
+        .key = quo_slice(wish->key, wish->key_len),
+        .consistency = wish->consistency,
+        .condition = wish->conditions.type,
+        .tag_count = wish->conditions.tag_count,
+        .has_opid = wish->has_key || type == QUO_REQUEST_RESOLVE,
+        .opid = wish->opid,
+        .since = wish->operation.since,
+        .digest = wish->digest,
+        .content_type = wish->content_type,
+        .value = has_value ? body : quo_slice(NULL, 0),
+        .by = wish->counter.by,
+        .min = wish->counter.min,
+        .max = wish->counter.max,
+        .has_min = wish->counter.has_min,
+        .has_max = wish->counter.has_max,
+    };
+
+    memcpy(ret.tags, wish->conditions.tags, ret.tag_count * sizeof ret.tags[0]);
+    return ret;
 }
 
 bool quo_request_id_usable(struct quo_slice id)
 {
-    if (id.len == 0 || id.len > QUO_REQUEST_ID_MAX)
-        return false;
-    for (size_t i = 0; i < id.len; i++) {
-        uint8_t c = id.data[i], lower = c | 0x20;
-        bool alnum = (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z' && c < 0x80);
-
-        if (!alnum && (c == 0 || strchr("!#$%&'*+-.^_`|~", c) == NULL))
-            return false;
-    }
-    return true;
-}
-
-void quo_methods_format(uint32_t allowed, char out[QUO_ALLOW_MAX])
-{
-    size_t at = 0;
-
-    for (size_t i = 0; i < QUO_COUNT(methods); i++) {
-        size_t len = strlen(methods[i].name);
-
-        if ((allowed & methods[i].method) == 0)
-            continue;
-        QUO_INVARIANT(at + len + 3 <= QUO_ALLOW_MAX);
-        if (at > 0) {
-            memcpy(out + at, ", ", 2);
-            at += 2;
-        }
-        memcpy(out + at, methods[i].name, len);
-        at += len;
-    }
-    out[at] = 0;
-}
-
-size_t quo_routes_page(char *out, size_t size)
-{
-    size_t at = (size_t)snprintf(out, size, "Quorate %s\n\n", QUO_RELEASE);
-    char list[QUO_ALLOW_MAX];
-
-    for (int i = QUO_ROUTE_NONE + 1; i < QUO_ROUTE_COUNT; i++) {
-        QUO_INVARIANT(at < size);
-        quo_methods_format(routes[i].methods, list);
-        at += (size_t)snprintf(out + at, size - at, "%-22s %-24s %s\n", routes[i].pattern, list,
-                               routes[i].text);
-    }
-    QUO_INVARIANT(at < size);
-    return at;
+    return quo_is_token(id, QUO_REQUEST_ID_MAX);
 }

@@ -2,6 +2,8 @@
  *
  *   METHOD target\n
  *   name: value\n ...
+ *   \n
+ *   body
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -22,7 +24,7 @@ static const struct quo_map *the_map(void)
     if (map == NULL) {
         map = calloc(1, sizeof *map);
         QUO_REQUIRE(map != NULL);
-        map->namespace_count = 1;
+        map->namespace_count = 2;
         map->namespaces[0] = (struct quo_namespace){
             .id = 1,
             .name = "default",
@@ -35,6 +37,10 @@ static const struct quo_map *the_map(void)
             .timeout_ms = 1000,
             .value_max = 1000,
         };
+        map->namespaces[1] = map->namespaces[0];
+        map->namespaces[1].id = 2;
+        memcpy(map->namespaces[1].name, "mixed", sizeof "mixed");
+        map->namespaces[1].kind = QUO_KIND_MIXED;
     }
     return map;
 }
@@ -54,11 +60,24 @@ static struct quo_slice take(struct quo_slice *rest, uint8_t end)
     return taken;
 }
 
+/* What is submitted is something that the service takes. */
+static void check_submission(const struct quo_wish *wish, struct quo_slice body)
+{
+    struct quo_request request = quo_wish_submission(wish, body);
+    bool is_consensus = quo_request_is_consensus(&request);
+    bool is_plain = request.type == QUO_REQUEST_PUT || request.type == QUO_REQUEST_DELETE;
+
+    QUO_INVARIANT(wish->key_len >= 1 && wish->key_len <= QUO_KEY_MAX && wish->ns != NULL);
+    QUO_INVARIANT(request.tag_count <= QUO_CONDITIONS_MAX);
+    QUO_INVARIANT(request.type == QUO_REQUEST_GET || is_plain || is_consensus);
+    QUO_INVARIANT(!is_consensus || (request.consistency.strong && wish->ns->id == 2));
+}
+
 static void parse_request(struct quo_slice bytes)
 {
     struct quo_http_header headers[HEADERS_MAX];
     struct quo_slice line = take(&bytes, '\n');
-    struct quo_http_request request = {.headers = headers, .body_len = bytes.len};
+    struct quo_http_request request = {.headers = headers};
     static struct quo_wish wish;
     struct quo_problem problem;
     char document[QUO_PROBLEM_DOCUMENT_MAX];
@@ -68,20 +87,42 @@ static void parse_request(struct quo_slice bytes)
     while (bytes.len > 0 && request.header_count < HEADERS_MAX) {
         struct quo_slice header = take(&bytes, '\n');
 
+        if (header.len == 0)
+            break;
         headers[request.header_count].name = take(&header, ':');
         headers[request.header_count++].value = header;
     }
+    request.body = bytes;
     problem.type = QUO_PROBLEM_NONE;
     if (quo_request_parse(&request, the_map(), &wish, &problem)) {
         QUO_INVARIANT(problem.type == QUO_PROBLEM_NONE);
-        if (wish.route == QUO_ROUTE_KEY && wish.method != QUO_METHOD_OPTIONS)
-            QUO_INVARIANT(wish.key_len >= 1 && wish.key_len <= QUO_KEY_MAX && wish.ns != NULL);
+        if (quo_route_is_data(wish.route) && wish.method != QUO_METHOD_OPTIONS)
+            check_submission(&wish, bytes);
         return;
     }
     QUO_INVARIANT(problem.type != QUO_PROBLEM_NONE && problem.outcome == QUO_NOT_APPLIED);
     for (const char *c = problem.detail; *c != 0; c++)
         QUO_INVARIANT(*c >= 0x20 && *c <= 0x7e);
     QUO_INVARIANT(quo_problem_render(&problem, "id", document) > 0);
+}
+
+/* What is taken for a name is the one way to write it. */
+static void parse_names(struct quo_slice bytes)
+{
+    char etag[QUO_ETAG_SIZE + 1], text[QUO_OPERATION_ID_MAX + 1];
+    struct quo_counter_body counter;
+    struct quo_operation_id id;
+    struct quo_version version;
+    struct quo_problem problem;
+
+    if (quo_etag_parse(bytes, &version)) {
+        quo_etag_format(version, etag);
+        QUO_INVARIANT(quo_slice_equal(bytes, quo_slice_of(etag)));
+    }
+    if (quo_operation_id_parse(bytes, &id))
+        QUO_INVARIANT(quo_slice_equal(bytes, quo_slice(text, quo_operation_id_format(&id, text))));
+    if (quo_counter_body_parse(bytes, &counter, &problem))
+        QUO_INVARIANT(counter.has_by);
 }
 
 static void parse_fields(struct quo_slice bytes)
@@ -100,6 +141,7 @@ static void parse_fields(struct quo_slice bytes)
     /* A weak match is at least as easy as a strong one. */
     QUO_INVARIANT(!quo_etag_listed(bytes, "\"0\"", false) || quo_etag_listed(bytes, "\"0\"", true));
     quo_request_id_usable(bytes);
+    parse_names(bytes);
 }
 
 /* However the bytes are cut, the guard sees the same frames. */

@@ -24,8 +24,8 @@ class Contract:
                 (".*" if template.endswith(part) else "[^/]*")
                 for part in re.split(r"(\{[^}]*\})", template.replace(".", r"\.")))
             self.templates.append((re.compile(pattern + "$"), template, item))
-        # A template without parameters goes before one with.
-        self.templates.sort(key=lambda entry: entry[1].count("{"))
+        # The more of a template is fixed, the earlier it is tried.
+        self.templates.sort(key=lambda entry: -len(re.sub(r"\{[^}]*\}", "", entry[1])))
 
     def check(self, method, target, status, headers, body):
         """Raises AssertionError if the contract does not allow this answer."""

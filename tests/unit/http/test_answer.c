@@ -5,99 +5,7 @@
 
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "proxy/http/answer.h"
-#include "proxy/http/receipt.h"
-
-#define TAG "\"0000000000000a000000000000000b00\""
-#define OTHER "\"ffffffffffffffffffffffffffffffff\""
-
-static struct quo_map *map;
-static struct quo_answer answer;
-static const struct quo_answer_facts facts = {.request_id = "id-1", .total_us = 1234567};
-
-static int make_map(void **state)
-{
-    (void)state;
-    map = calloc(1, sizeof *map);
-    if (map == NULL)
-        return 1;
-    map->node_count = 3;
-    for (uint32_t i = 0; i < 3; i++) {
-        map->nodes[i].replica = 11 + i;
-        snprintf(map->nodes[i].name, sizeof map->nodes[i].name, "node-%u", i + 1);
-    }
-    return 0;
-}
-
-static int free_map(void **state)
-{
-    (void)state;
-    free(map);
-    return 0;
-}
-
-static struct quo_operation operation(enum quo_method method)
-{
-    return (struct quo_operation){
-        .method = method,
-        .consistency = {.level = QUO_LEVEL_STRONG, .n = 3, .r = 2, .w = 2, .dw = 2},
-    };
-}
-
-static struct quo_response response(enum quo_verdict verdict)
-{
-    struct quo_response ret = {
-        .verdict = verdict,
-        .outcome = verdict == QUO_VERDICT_WRITTEN ? QUO_APPLIED : QUO_NOT_APPLIED,
-        .receipt = {.level = QUO_LEVEL_STRONG,
-                    .n = 3,
-                    .replies = 2,
-                    .acks = 2,
-                    .disk = 1,
-                    .need = 2,
-                    .round_trips = 1,
-                    .stable = true,
-                    .epoch = 7,
-                    .version = {0xa00, 0xb00},
-                    .answered = {12, 99}},
-        .elapsed_us = 310,
-    };
-
-    ret.record.version = ret.receipt.version;
-    ret.record.content_type = quo_slice_of("text/plain");
-    ret.record.value = quo_slice_of("value");
-    return ret;
-}
-
-static const char *header(const char *name)
-{
-    static char out[QUO_RECEIPT_MAX + 1];
-
-    for (size_t i = 0; i < answer.header_count; i++) {
-        if (!quo_slice_equal(answer.headers[i].name, quo_slice_of(name)))
-            continue;
-        memcpy(out, answer.headers[i].value.data, answer.headers[i].value.len);
-        out[answer.headers[i].value.len] = 0;
-        return out;
-    }
-    return NULL;
-}
-
-static bool body_has(const char *text)
-{
-    return memmem(answer.body.data, answer.body.len, text, strlen(text)) != NULL;
-}
-
-static void answer_to(struct quo_operation op, struct quo_response res)
-{
-    quo_answer_data(&op, &res, map, &facts, &answer);
-    assert_string_equal(header("request-id"), "id-1");
-    assert_string_equal(header("server-timing"), "total;dur=1234.567, quorum;dur=0.310");
-    assert_non_null(header("consistency-receipt"));
-}
+#include "tests/unit/http/answer_fixture.h"
 
 static void a_value_is_given_as_it_was_stored(void **state)
 {
@@ -121,6 +29,16 @@ static void a_value_is_given_as_it_was_stored(void **state)
     assert_string_equal(header("content-type"), "application/octet-stream");
 }
 
+static void a_settled_value_keeps_its_tag(void **state)
+{
+    struct quo_response res = response(QUO_VERDICT_FOUND);
+
+    (void)state;
+    res.record.version = (struct quo_version){0xfff00, 1};
+    answer_to(operation(QUO_METHOD_GET), res);
+    assert_string_equal(header("etag"), TAG);
+}
+
 static void a_write_has_a_tag_and_no_body(void **state)
 {
     static const enum quo_method methods[] = {QUO_METHOD_PUT, QUO_METHOD_DELETE};
@@ -133,6 +51,7 @@ static void a_write_has_a_tag_and_no_body(void **state)
         assert_int_equal(answer.body.len, 0);
         assert_string_equal(header("etag"), TAG);
         assert_null(header("content-type"));
+        assert_null(header("operation-id"));
     }
 }
 
@@ -156,10 +75,10 @@ static void conditions_of_reads_are_kept(void **state)
         op.if_none_match = quo_slice_of(rows[i].if_none_match);
         answer_to(op, response(QUO_VERDICT_FOUND));
         assert_int_equal(answer.status, rows[i].found);
+        assert_string_equal(header("etag"), TAG);
         if (answer.status == 304) {
             assert_int_equal(answer.body.len, 0);
             assert_false(answer.has_length);
-            assert_string_equal(header("etag"), TAG);
         }
         answer_to(op, response(QUO_VERDICT_ABSENT));
         assert_int_equal(answer.status, rows[i].absent);
@@ -213,6 +132,8 @@ static void refusals_have_their_status(void **state)
         assert_true(body_has("outcome-unknown"));
         assert_true(body_has("\"outcome\":\"unknown\""));
         assert_null(header("retry-after"));
+        assert_string_equal(header("link"), "<" BLIND_PATH ">; rel=\"/rels/operation\"");
+        assert_true(body_has("\"operation\":\"" BLIND_PATH "\""));
     }
 }
 
@@ -239,6 +160,22 @@ static void shortages_are_counted(void **state)
     assert_int_equal(answer.status, 504);
     assert_true(body_has("strong needs 2 of 3 replicas; 1 answered within 250 ms"));
     assert_true(body_has("\"outcome\":\"not-applied\""));
+}
+
+static void a_late_read_has_no_operation(void **state)
+{
+    struct quo_response res = response(QUO_VERDICT_TIMEOUT);
+
+    (void)state;
+    answer_to(operation(QUO_METHOD_GET), res);
+    assert_int_equal(answer.status, 504);
+    assert_null(header("link"));
+    /* Nor has a blind write that had no version yet. */
+    res.receipt.version = QUO_VERSION_NONE;
+    answer_to(operation(QUO_METHOD_PUT), res);
+    assert_int_equal(answer.status, 504);
+    assert_null(header("link"));
+    assert_false(body_has("\"operation\""));
 }
 
 static void receipts_say_what_the_replicas_showed(void **state)
@@ -271,6 +208,7 @@ static void the_longest_receipt_fits(void **state)
 {
     struct quo_operation op = operation(QUO_METHOD_GET);
     struct quo_response res = response(QUO_VERDICT_FOUND);
+    static const uint8_t long_key[QUO_KEY_MAX];
     char out[QUO_RECEIPT_MAX], id[QUO_REQUEST_ID_MAX + 1];
     struct quo_answer_facts long_facts = {.request_id = id, .total_us = UINT64_MAX};
 
@@ -287,9 +225,21 @@ static void the_longest_receipt_fits(void **state)
         res.receipt.answered[i] = 11;
     assert_true(quo_receipt_format(&res, &op.consistency, true, map, out) < sizeof out);
     quo_answer_data(&op, &res, map, &long_facts, &answer);
+    op = operation(QUO_METHOD_PUT);
+    op.key = quo_slice(long_key, sizeof long_key);
+    res.is_consensus = true;
+    res.since = 1;
     res.verdict = QUO_VERDICT_TIMEOUT;
     res.outcome = QUO_UNKNOWN;
     quo_answer_data(&op, &res, map, &long_facts, &answer);
+    assert_int_equal(answer.status, 504);
+    res.verdict = QUO_VERDICT_WRITTEN;
+    op.prefers_representation = true;
+    res.change.changed = res.record.changed;
+    res.change.replayed = true;
+    quo_answer_data(&op, &res, map, &long_facts, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_non_null(strstr(header("content-location"), "%00%00"));
     snprintf(map->nodes[0].name, sizeof map->nodes[0].name, "node-1");
 }
 
@@ -307,20 +257,30 @@ static void problems_and_options_list_methods(void **state)
     quo_problem_set(&problem, QUO_PROBLEM_BAD_KEY, "x");
     quo_answer_problem(&problem, 0, &facts, &answer);
     assert_null(header("allow"));
+    assert_null(header("accept-patch"));
+    quo_problem_set(&problem, QUO_PROBLEM_PATCH_TYPE_UNSUPPORTED, "x");
+    quo_answer_problem(&problem, 0, &facts, &answer);
+    assert_int_equal(answer.status, 415);
+    assert_string_equal(header("accept-patch"), "application/merge-patch+json");
     quo_answer_options(QUO_METHOD_PUT, &facts, &answer);
     assert_int_equal(answer.status, 204);
     assert_string_equal(header("allow"), "PUT");
+    assert_null(header("accept-patch"));
+    quo_answer_options(QUO_METHOD_PATCH, &facts, &answer);
+    assert_string_equal(header("accept-patch"), "application/merge-patch+json");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_is_given_as_it_was_stored),
+        cmocka_unit_test(a_settled_value_keeps_its_tag),
         cmocka_unit_test(a_write_has_a_tag_and_no_body),
         cmocka_unit_test(conditions_of_reads_are_kept),
         cmocka_unit_test(absence_is_told_at_its_level),
         cmocka_unit_test(refusals_have_their_status),
         cmocka_unit_test(shortages_are_counted),
+        cmocka_unit_test(a_late_read_has_no_operation),
         cmocka_unit_test(receipts_say_what_the_replicas_showed),
         cmocka_unit_test(the_longest_receipt_fits),
         cmocka_unit_test(problems_and_options_list_methods),

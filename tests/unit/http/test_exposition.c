@@ -33,6 +33,9 @@ static void loops_are_summed(void **state)
         quo_count(&service[i].verdicts[1][QUO_LEVEL_ALL][QUO_VERDICT_WRITTEN], 5);
         quo_count(&service[i].verdicts[0][QUO_LEVEL_QUORUM][QUO_VERDICT_TIMEOUT], 7);
         quo_histogram_record(&service[i].latency[0][QUO_LEVEL_STRONG], 300);
+        quo_count(&service[i].verdicts[1][QUO_LEVEL_STRONG][QUO_VERDICT_DECLINED], 1);
+        quo_count(&service[i].warm_hits, 2);
+        quo_count(&service[i].replays, 1 + i);
         quo_count(&net[i].frames_in, 100);
         quo_count(&http[i].accepted, 10);
         quo_count(&http[i].closed, 4);
@@ -49,6 +52,12 @@ static void loops_are_summed(void **state)
     assert_has(&text,
                "\nquo_requests_total{op=\"read\",level=\"quorum\",verdict=\"timeout\"} 14\n");
     assert_has(&text, "\nquo_request_duration_seconds_count{op=\"read\",level=\"strong\"} 2\n");
+    assert_has(&text,
+               "\nquo_requests_total{op=\"write\",level=\"strong\",verdict=\"declined\"} 2\n");
+    assert_has(&text, "\nquo_consensus_warm_hits_total 4\n");
+    assert_has(&text, "\nquo_consensus_replays_total 3\n");
+    assert_null(strstr(text.data, "op=\"read\",level=\"strong\",verdict=\"declined\""));
+    assert_null(strstr(text.data, "op=\"write\",level=\"strong\",verdict=\"found\""));
     assert_has(&text, "\nquo_peer_frames_in_total 200\n");
     assert_has(&text, "\nquo_http_connections_accepted_total 20\n");
     assert_has(&text, "\nquo_http_connections 12\n");

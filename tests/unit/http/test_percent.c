@@ -78,6 +78,26 @@ static void what_does_not_fit_is_measured(void **state)
     assert_int_equal(len, 0);
 }
 
+static void what_is_unreserved_stands_for_itself(void **state)
+{
+    char out[3 * 256];
+    uint8_t all[256], again[256];
+    size_t len, at = 0, back = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all; i++)
+        all[i] = (uint8_t)i;
+    len = quo_percent_encode(quo_slice(all, sizeof all), out);
+    assert_int_equal(len, 66 + 3 * (256 - 66));
+    for (size_t i = 0; i < len; i++)
+        assert_true(out[i] > 0x20 && out[i] < 0x7f && strchr("/?#<>\" ", out[i]) == NULL);
+    assert_int_equal(quo_percent_decode(quo_slice(out, len), again, sizeof again, &back, &at),
+                     QUO_OK);
+    assert_memory_equal(again, all, sizeof all);
+    len = quo_percent_encode(quo_slice_of("aZ9-._~/"), out);
+    assert_true(quo_slice_equal(quo_slice(out, len), quo_slice_of("aZ9-._~%2F")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -85,6 +105,7 @@ int main(void)
         cmocka_unit_test(broken_escapes_are_found_where_they_are),
         cmocka_unit_test(every_byte_survives),
         cmocka_unit_test(what_does_not_fit_is_measured),
+        cmocka_unit_test(what_is_unreserved_stands_for_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

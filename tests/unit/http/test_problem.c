@@ -7,6 +7,7 @@
 
 #include <yajl/yajl_tree.h>
 
+#include "proxy/http/operation_id.h"
 #include "proxy/http/problem.h"
 
 static yajl_val parse(const char *document, size_t len)
@@ -84,6 +85,15 @@ static void numbers_stand_where_they_say_something(void **state)
     assert_int_equal(YAJL_GET_INTEGER(member(root, "limit")), 16777216);
     assert_int_equal(YAJL_GET_INTEGER(member(root, "actual")), 16777217);
     assert_string_equal(YAJL_GET_STRING(member(root, "outcome")), "unknown");
+    assert_null(member(root, "value"));
+    assert_null(member(root, "operation"));
+    yajl_tree_free(root);
+    problem.has_value = true;
+    problem.value = QUO_PROBLEM_UNSAID;
+    problem.operation = quo_slice_of("/v1/kv/a/b%2Fc/operations/x");
+    root = parse(document, quo_problem_render(&problem, "id", document));
+    assert_int_equal(YAJL_GET_INTEGER(member(root, "value")), -1);
+    assert_string_equal(YAJL_GET_STRING(member(root, "operation")), "/v1/kv/a/b%2Fc/operations/x");
     yajl_tree_free(root);
 }
 
@@ -110,17 +120,22 @@ static void any_bytes_can_be_quoted(void **state)
 
 static void long_details_are_cut(void **state)
 {
+    static char path[QUO_OPERATION_PATH_MAX];
     char document[QUO_PROBLEM_DOCUMENT_MAX], id[QUO_REQUEST_ID_MAX + 1];
     struct quo_problem problem;
 
     (void)state;
     memset(id, 'i', sizeof id);
     id[QUO_REQUEST_ID_MAX] = 0;
+    memset(path, '/', sizeof path);
     for (int type = QUO_PROBLEM_NONE + 1; type < QUO_PROBLEM_COUNT; type++) {
         quo_problem_set(&problem, (enum quo_problem_type)type, "%1000d", 7);
         assert_int_equal(strlen(problem.detail), QUO_PROBLEM_DETAIL_MAX - 1);
         memset(problem.detail, '"', QUO_PROBLEM_DETAIL_MAX - 1);
         problem.need = problem.got = problem.limit = problem.actual = INT64_MAX;
+        problem.has_value = true;
+        problem.value = INT64_MIN;
+        problem.operation = quo_slice(path, sizeof path);
         yajl_tree_free(parse(document, quo_problem_render(&problem, id, document)));
     }
 }

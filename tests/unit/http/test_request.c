@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "proxy/http/request.h"
+#include "tests/unit/http/header_lines.h"
 
 enum { HEADERS_MAX = 8 };
 
@@ -19,6 +20,19 @@ static int make_map(void **state)
     static const struct quo_namespace names[] = {
         {.id = 1, .name = "default", .kind = QUO_KIND_LWW, .value_max = 1000},
         {.id = 2, .name = "bank", .kind = QUO_KIND_CAS, .value_max = 10},
+        {.id = 3, .name = "mixed", .kind = QUO_KIND_MIXED, .value_max = 1000},
+        {.id = 4, .name = "social", .kind = QUO_KIND_CRDT, .value_max = 1000},
+        {.id = 5,
+         .name = "strict",
+         .kind = QUO_KIND_CAS,
+         .value_max = 1000,
+         .require_idempotency_key = true},
+        {.id = 6,
+         .name = "lazy",
+         .kind = QUO_KIND_MIXED,
+         .value_max = 1000,
+         .read_level = QUO_LEVEL_EVENTUAL,
+         .write_level = QUO_LEVEL_EVENTUAL},
     };
 
     (void)state;
@@ -28,8 +42,10 @@ static int make_map(void **state)
         map->namespaces[i] = names[i];
         map->namespaces[i].n = 3;
         map->namespaces[i].rs = map->namespaces[i].ws = 2;
-        map->namespaces[i].read_level = map->namespaces[i].write_level = QUO_LEVEL_STRONG;
+        if (names[i].read_level == 0)
+            map->namespaces[i].read_level = map->namespaces[i].write_level = QUO_LEVEL_STRONG;
         map->namespaces[i].timeout_ms = 1000;
+        map->namespaces[i].retention_s = QUO_RETENTION_DEFAULT_S;
     }
     return map == NULL;
 }
@@ -41,25 +57,8 @@ static int free_map(void **state)
     return 0;
 }
 
-/* "name: value" lines, separated by newlines. */
-static size_t split_headers(const char *text, struct quo_http_header *out)
-{
-    size_t count = 0;
-
-    while (text != NULL && *text != 0) {
-        const char *colon = strchr(text, ':'), *end = strchr(text, '\n');
-
-        if (end == NULL)
-            end = text + strlen(text);
-        out[count].name = quo_slice(text, (size_t)(colon - text));
-        out[count++].value = quo_slice(colon + 2, (size_t)(end - colon - 2));
-        text = *end != 0 ? end + 1 : end;
-    }
-    return count;
-}
-
-static bool parse(const char *method, const char *target, const char *headers, size_t body_len,
-                  struct quo_wish *ret, struct quo_problem *problem)
+static bool parse_body(const char *method, const char *target, const char *headers,
+                       struct quo_slice body, struct quo_wish *ret, struct quo_problem *problem)
 {
     struct quo_http_header list[HEADERS_MAX];
     struct quo_http_request request = {
@@ -67,42 +66,33 @@ static bool parse(const char *method, const char *target, const char *headers, s
         .target = quo_slice_of(target),
         .headers = list,
         .header_count = split_headers(headers, list),
-        .body_len = body_len,
+        .body = body,
     };
 
     problem->type = QUO_PROBLEM_NONE;
     return quo_request_parse(&request, map, ret, problem);
 }
 
-static void routes_are_found(void **state)
+static bool parse(const char *method, const char *target, const char *headers, size_t body_len,
+                  struct quo_wish *ret, struct quo_problem *problem)
 {
-    static const struct {
-        const char *target;
-        enum quo_route route;
-    } rows[] = {
-        {"/", QUO_ROUTE_INDEX},
-        {"/?x=1", QUO_ROUTE_INDEX},
-        {"/livez", QUO_ROUTE_LIVE},
-        {"/readyz?verbose", QUO_ROUTE_READY},
-        {"/metrics", QUO_ROUTE_METRICS},
-        {"/openapi.yaml", QUO_ROUTE_OPENAPI},
-        {"/problems/bad-key", QUO_ROUTE_PROBLEM},
-        {"/v1/kv/default/k", QUO_ROUTE_KEY},
-        {"http://host:80/livez", QUO_ROUTE_LIVE},
-        {"https://host", QUO_ROUTE_INDEX},
-        {"http://host/v1/kv/default/k?level=strong", QUO_ROUTE_KEY},
-    };
+    static const uint8_t zeros[8192];
+
+    assert_true(body_len <= sizeof zeros);
+    return parse_body(method, target, headers, quo_slice(zeros, body_len), ret, problem);
+}
+
+static void pages_have_their_slug(void **state)
+{
     struct quo_problem problem;
     struct quo_wish wish;
 
     (void)state;
-    for (size_t i = 0; i < QUO_COUNT(rows); i++) {
-        if (!parse("GET", rows[i].target, NULL, 0, &wish, &problem))
-            fail_msg("%s: %s", rows[i].target, problem.detail);
-        assert_int_equal(wish.route, rows[i].route);
-    }
-    assert_true(parse("GET", "/problems/a-b", NULL, 0, &wish, &problem));
+    assert_true(parse("GET", "/problems/a-b?x=1", NULL, 0, &wish, &problem));
+    assert_int_equal(wish.route, QUO_ROUTE_PROBLEM);
     assert_true(quo_slice_equal(wish.slug, quo_slice_of("a-b")));
+    assert_true(parse("GET", "/rels/operation", NULL, 0, &wish, &problem));
+    assert_true(quo_slice_equal(wish.slug, quo_slice_of("operation")));
 }
 
 static void keys_are_taken_raw(void **state)
@@ -148,6 +138,16 @@ static void what_is_wrong_has_its_problem(void **state)
         {"GET", "/v1/kv/default/", NULL, 0, QUO_PROBLEM_BAD_KEY, "empty"},
         {"GET", "/v1/kv/default/?level=strong", NULL, 0, QUO_PROBLEM_BAD_KEY, "empty"},
         {"GET", "/v1/kv/default/a/b", NULL, 0, QUO_PROBLEM_BAD_KEY, "'/' at offset 1"},
+        {"POST", "/v1/counters/bank/a/b:add", NULL, 0, QUO_PROBLEM_BAD_KEY, "'/' at offset 1"},
+        {"POST", "/v1/counters/bank/:add", NULL, 0, QUO_PROBLEM_BAD_KEY, "empty"},
+        {"POST", "/v1/counters/bank/k", NULL, 0, QUO_PROBLEM_NOT_FOUND, "/v1/counters"},
+        {"GET", "/v1/counters/bank/k:add", NULL, 0, QUO_PROBLEM_METHOD_NOT_ALLOWED,
+         "POST, OPTIONS"},
+        {"GET", "/v1/kv/bank/k/operations/x:resolve", NULL, 0, QUO_PROBLEM_METHOD_NOT_ALLOWED,
+         "POST, OPTIONS"},
+        {"GET", "/v1/kv/bank/k/operations/", NULL, 0, QUO_PROBLEM_NOT_FOUND, "\"\""},
+        {"GET", "/v1/kv/bank/k/operations/abc", NULL, 0, QUO_PROBLEM_NOT_FOUND, "\"abc\""},
+        {"GET", "/v1/kv/bank//operations/abc", NULL, 0, QUO_PROBLEM_BAD_KEY, "empty"},
         {"GET", "/v1/kv/default/ab%4", NULL, 0, QUO_PROBLEM_BAD_KEY, "offset 2"},
         {"POST", "/v1/kv/default/k", NULL, 0, QUO_PROBLEM_METHOD_NOT_ALLOWED, "\"POST\""},
         {"get", "/livez", NULL, 0, QUO_PROBLEM_METHOD_NOT_ALLOWED, "GET, HEAD, OPTIONS"},
@@ -160,14 +160,11 @@ static void what_is_wrong_has_its_problem(void **state)
         {"GET", "/v1/kv/default/k", "consistency: strong\nconsistency: strong", 0,
          QUO_PROBLEM_BAD_HEADER, "twice"},
         {"GET", "/v1/kv/default/k", "consistency: ", 0, QUO_PROBLEM_BAD_HEADER, "offset"},
-        {"PUT", "/v1/kv/default/k", "if-match: \"x\"", 0,
-         QUO_PROBLEM_CONDITIONAL_WRITES_UNAVAILABLE, "if-match"},
-        {"DELETE", "/v1/kv/default/k", "if-none-match: *", 0,
-         QUO_PROBLEM_CONDITIONAL_WRITES_UNAVAILABLE, "if-none-match"},
-        {"PUT", "/v1/kv/default/k", "if-unmodified-since: x", 0,
-         QUO_PROBLEM_CONDITIONAL_WRITES_UNAVAILABLE, "if-unmodified-since"},
-        {"PUT", "/v1/kv/default/k", "idempotency-key: x", 0, QUO_PROBLEM_KIND_MISMATCH,
-         "cas, mixed and crdt"},
+        {"PUT", "/v1/kv/default/k", "if-unmodified-since: x", 0, QUO_PROBLEM_BAD_HEADER,
+         "if-unmodified-since"},
+        {"PUT", "/v1/kv/bank/k", "if-match: x", 0, QUO_PROBLEM_BAD_HEADER, "If-Match"},
+        {"PUT", "/v1/kv/bank/k", "idempotency-key: a b", 0, QUO_PROBLEM_BAD_HEADER,
+         "Idempotency-Key"},
         {"PUT", "/v1/kv/default/k", "content-encoding: gzip", 0, QUO_PROBLEM_ENCODING_UNSUPPORTED,
          "gzip"},
         {"PUT", "/v1/kv/default/k", "content-range: bytes 0-1/2", 0, QUO_PROBLEM_BAD_HEADER,
@@ -286,7 +283,7 @@ static void options_are_answered_everywhere(void **state)
     (void)state;
     assert_true(parse("OPTIONS", "*", NULL, 0, &wish, &problem));
     quo_methods_format(wish.allowed, list);
-    assert_string_equal(list, "GET, HEAD, PUT, DELETE, OPTIONS");
+    assert_string_equal(list, "GET, HEAD, PUT, DELETE, PATCH, POST, OPTIONS");
     assert_true(parse("OPTIONS", "/livez", NULL, 0, &wish, &problem));
     quo_methods_format(wish.allowed, list);
     assert_string_equal(list, "GET, HEAD, OPTIONS");
@@ -313,39 +310,219 @@ static void request_ids_are_tokens(void **state)
     }
 }
 
-static void list_headers_are_joined(void **state)
+/* The operation ids of a write in mixed, and of a blind one. */
+#define DECIDED "81112233445566778899aabbccddeeff0190000000000001"
+#define BLIND "v0190000000000001000000000000000b"
+
+static void kinds_allow_what_they_can_keep(void **state)
 {
-    struct quo_http_header list[HEADERS_MAX];
-    struct quo_http_request request = {.headers = list};
-    char out[16] = "";
+    static const char add[] = "{\"by\":1}";
+    static const struct {
+        const char *method, *target, *headers;
+        enum quo_problem_type type; /* NONE: allowed */
+        const char *word;
+    } rows[] = {
+        {"PUT", "/v1/kv/default/k", "if-match: *", QUO_PROBLEM_KIND_MISMATCH, "cas and mixed"},
+        {"DELETE", "/v1/kv/social/k", "if-none-match: *", QUO_PROBLEM_KIND_MISMATCH,
+         "condition, and namespace social is of kind crdt"},
+        {"PUT", "/v1/kv/default/k", "idempotency-key: x", QUO_PROBLEM_KIND_MISMATCH,
+         "Idempotency-Key, and namespace default is of kind lww"},
+        {"PATCH", "/v1/kv/default/k", "content-type: application/merge-patch+json",
+         QUO_PROBLEM_KIND_MISMATCH, "changes the value"},
+        {"POST", "/v1/counters/social/k:add", NULL, QUO_PROBLEM_KIND_MISMATCH, "counter"},
+        {"PUT", "/v1/kv/social/k", NULL, QUO_PROBLEM_NONE, NULL},
+        {"PUT", "/v1/kv/social/k?level=eventual", NULL, QUO_PROBLEM_NONE, NULL},
+        {"PUT", "/v1/kv/bank/k", "if-match: *", QUO_PROBLEM_NONE, NULL},
+        {"PUT", "/v1/kv/bank/k?level=all", "idempotency-key: x", QUO_PROBLEM_NONE, NULL},
+        {"PUT", "/v1/kv/bank/k?level=eventual", NULL, QUO_PROBLEM_KIND_MISMATCH,
+         "of kind cas, where every write goes through consensus; level eventual with w=1 and dw=1 "
+         "is below its quorum of 2"},
+        {"DELETE", "/v1/kv/bank/k?w=2&dw=1", NULL, QUO_PROBLEM_KIND_MISMATCH, "w=2 and dw=1"},
+        {"GET", "/v1/kv/bank/k?level=eventual", NULL, QUO_PROBLEM_NONE, NULL},
+        {"PUT", "/v1/kv/mixed/k?level=eventual", NULL, QUO_PROBLEM_NONE, NULL},
+        {"PUT", "/v1/kv/mixed/k?w=1", "if-match: *", QUO_PROBLEM_KIND_MISMATCH, "has a condition"},
+        {"DELETE", "/v1/kv/mixed/k?level=eventual", "idempotency-key: x", QUO_PROBLEM_KIND_MISMATCH,
+         "has an Idempotency-Key"},
+        {"POST", "/v1/counters/mixed/k:add?level=eventual", NULL, QUO_PROBLEM_KIND_MISMATCH,
+         "adds to a counter, which only consensus can decide, and level eventual"},
+        {"POST", "/v1/counters/mixed/k:add", NULL, QUO_PROBLEM_NONE, NULL},
+        {"PUT", "/v1/kv/strict/k", NULL, QUO_PROBLEM_IDEMPOTENCY_KEY_REQUIRED, "strict"},
+        {"DELETE", "/v1/kv/strict/k", NULL, QUO_PROBLEM_IDEMPOTENCY_KEY_REQUIRED, "strict"},
+        {"POST", "/v1/counters/strict/k:add", NULL, QUO_PROBLEM_IDEMPOTENCY_KEY_REQUIRED, "strict"},
+        {"POST", "/v1/counters/strict/k:add", "idempotency-key: x", QUO_PROBLEM_NONE, NULL},
+        {"GET", "/v1/kv/strict/k", NULL, QUO_PROBLEM_NONE, NULL},
+        {"GET", "/v1/kv/bank/k/operations/" DECIDED, NULL, QUO_PROBLEM_NONE, NULL},
+        {"GET", "/v1/kv/default/k/operations/" DECIDED, NULL, QUO_PROBLEM_KIND_MISMATCH, "lww"},
+        {"GET", "/v1/kv/default/k/operations/" BLIND, NULL, QUO_PROBLEM_NONE, NULL},
+        {"POST", "/v1/kv/strict/k/operations/" DECIDED ":resolve", NULL, QUO_PROBLEM_NONE, NULL},
+        {"POST", "/v1/kv/mixed/k/operations/" BLIND ":resolve", NULL, QUO_PROBLEM_KIND_MISMATCH,
+         "blind"},
+        {"POST", "/v1/kv/social/k/operations/" DECIDED ":resolve", NULL, QUO_PROBLEM_KIND_MISMATCH,
+         "crdt"},
+    };
+    struct quo_problem problem;
+    struct quo_wish wish;
 
     (void)state;
-    request.header_count = split_headers("a: 1\nb: 2\na: 34\na: ", list);
-    assert_int_equal(quo_request_join(&request, "a", out, sizeof out), 5);
-    assert_memory_equal(out, "1,34,", 5);
-    assert_int_equal(quo_request_join(&request, "a", out, 2), 5);
-    assert_int_equal(quo_request_join(&request, "a", NULL, 0), 5);
-    assert_int_equal(quo_request_join(&request, "c", out, sizeof out), 0);
+    for (size_t i = 0; i < QUO_COUNT(rows); i++) {
+        bool understood = parse_body(rows[i].method, rows[i].target, rows[i].headers,
+                                     quo_slice_of(add), &wish, &problem);
+
+        if (understood != (rows[i].type == QUO_PROBLEM_NONE) || problem.type != rows[i].type)
+            fail_msg("%s %s: %d %s", rows[i].method, rows[i].target, problem.type, problem.detail);
+        if (!understood && strstr(problem.detail, rows[i].word) == NULL)
+            fail_msg("%s %s: %s", rows[i].method, rows[i].target, problem.detail);
+    }
 }
 
-static void the_index_names_every_route(void **state)
+static void what_consensus_decides_is_strong_unless_said(void **state)
 {
-    char page[4096];
-    size_t len = quo_routes_page(page, sizeof page);
+    struct quo_problem problem;
+    struct quo_wish wish;
 
     (void)state;
-    assert_true(len < sizeof page);
-#define QUO_ROUTE(name, pattern, methods, text)                                                    \
-    assert_non_null(strstr(page, pattern));                                                        \
-    assert_non_null(strstr(page, text));
-#include "proxy/http/routes.def"
-#undef QUO_ROUTE
+    assert_true(parse("PUT", "/v1/kv/lazy/k", NULL, 0, &wish, &problem));
+    assert_int_equal(wish.consistency.level, QUO_LEVEL_EVENTUAL);
+    assert_true(parse("PUT", "/v1/kv/lazy/k", "if-match: *", 0, &wish, &problem));
+    assert_int_equal(wish.consistency.level, QUO_LEVEL_STRONG);
+    assert_true(parse("PUT", "/v1/kv/lazy/k?timeout=9", "idempotency-key: x", 0, &wish, &problem));
+    assert_int_equal(wish.consistency.level, QUO_LEVEL_STRONG);
+    assert_int_equal(wish.consistency.timeout_ms, 9);
+    assert_false(parse("PUT", "/v1/kv/lazy/k?w=1", "idempotency-key: x", 0, &wish, &problem));
+    assert_true(parse("PUT", "/v1/kv/lazy/k?w=3", "idempotency-key: x", 0, &wish, &problem));
+    assert_int_equal(wish.consistency.w, 3);
+    /* A look at an operation likewise. */
+    assert_true(parse("GET", "/v1/kv/lazy/k/operations/" DECIDED, NULL, 0, &wish, &problem));
+    assert_int_equal(wish.consistency.level, QUO_LEVEL_STRONG);
+    assert_true(
+        parse("GET", "/v1/kv/lazy/k/operations/" DECIDED "?level=all", NULL, 0, &wish, &problem));
+    assert_int_equal(wish.consistency.level, QUO_LEVEL_ALL);
+    assert_false(
+        parse("GET", "/v1/kv/lazy/k/operations/" DECIDED "?r=1", NULL, 0, &wish, &problem));
+    assert_int_equal(problem.type, QUO_PROBLEM_BAD_CONSISTENCY);
+    assert_false(parse("POST", "/v1/kv/lazy/k/operations/" DECIDED ":resolve?level=eventual", NULL,
+                       0, &wish, &problem));
+    assert_int_equal(problem.type, QUO_PROBLEM_BAD_CONSISTENCY);
+}
+
+static void writes_are_submitted_as_they_were_asked(void **state)
+{
+    static const char headers[] = "if-match: \"0000000000000a000000000000000b00\"\n"
+                                  "idempotency-key: \"once\"\ncontent-type: a/b\n"
+                                  "prefer: return=representation";
+    struct quo_opid once = quo_opid_of_key(quo_slice_of("once"));
+    struct quo_problem problem;
+    struct quo_request request;
+    struct quo_wish wish;
+
+    (void)state;
+    assert_true(parse_body("PUT", "/v1/kv/mixed/%6B", headers, quo_slice_of("v"), &wish, &problem));
+    assert_true(wish.prefers_representation);
+    request = quo_wish_submission(&wish, quo_slice_of("v"));
+    assert_int_equal(request.type, QUO_REQUEST_PUT);
+    assert_string_equal(request.ns->name, "mixed");
+    assert_true(quo_slice_equal(request.key, quo_slice_of("k")));
+    assert_true(quo_slice_equal(request.value, quo_slice_of("v")));
+    assert_true(quo_slice_equal(request.content_type, quo_slice_of("a/b")));
+    assert_int_equal(request.condition, QUO_CONDITION_TAGS);
+    assert_int_equal(request.tag_count, 1);
+    assert_true(quo_version_equal(request.tags[0], (struct quo_version){0xa00, 0xb00}));
+    assert_true(request.has_opid && quo_opid_equal(&request.opid, &once));
+    assert_true(request.digest == wish.digest && request.digest != 0);
+    assert_true(quo_request_is_consensus(&request));
+
+    assert_true(parse_body("DELETE", "/v1/kv/default/k", NULL, quo_slice_of("v"), &wish, &problem));
+    request = quo_wish_submission(&wish, quo_slice_of("v"));
+    assert_int_equal(request.type, QUO_REQUEST_DELETE);
+    assert_int_equal(request.value.len, 0);
+    assert_false(request.has_opid);
+    assert_int_equal(request.condition, QUO_CONDITION_NONE);
+    assert_false(quo_request_is_consensus(&request));
+
+    assert_true(parse_body("PATCH", "/v1/kv/bank/k",
+                           "content-type: Application/Merge-Patch+JSON ; charset=utf-8",
+                           quo_slice_of("{}"), &wish, &problem));
+    request = quo_wish_submission(&wish, quo_slice_of("{}"));
+    assert_int_equal(request.type, QUO_REQUEST_PATCH);
+    assert_true(quo_slice_equal(request.value, quo_slice_of("{}")));
+    assert_int_equal(request.content_type.len, 0);
+
+    assert_true(parse_body("POST", "/v1/counters/bank/k:add:add", NULL,
+                           quo_slice_of("{\"by\":-5,\"min\":0}"), &wish, &problem));
+    request = quo_wish_submission(&wish, quo_slice_of("{"));
+    assert_int_equal(request.type, QUO_REQUEST_ADD);
+    assert_true(quo_slice_equal(request.key, quo_slice_of("k:add")));
+    assert_int_equal(request.by, -5);
+    assert_true(request.has_min && request.min == 0 && !request.has_max);
+    assert_int_equal(request.value.len, 0);
+
+    assert_true(parse("POST", "/v1/kv/bank/a%2Fb/operations/" DECIDED ":resolve", NULL, 0, &wish,
+                      &problem));
+    request = quo_wish_submission(&wish, quo_slice(NULL, 0));
+    assert_int_equal(request.type, QUO_REQUEST_RESOLVE);
+    assert_true(quo_slice_equal(request.key, quo_slice_of("a/b")));
+    assert_true(request.has_opid);
+    assert_int_equal(request.opid.bytes[0], 0x81);
+    assert_int_equal(request.opid.bytes[15], 0xff);
+    assert_true(request.since == 0x0190000000000001);
+
+    assert_true(parse("GET", "/v1/kv/bank/k/operations/" DECIDED, NULL, 0, &wish, &problem));
+    request = quo_wish_submission(&wish, quo_slice(NULL, 0));
+    assert_int_equal(request.type, QUO_REQUEST_GET);
+    assert_true(request.consistency.strong);
+}
+
+static void bodies_are_read(void **state)
+{
+    static const struct {
+        const char *method, *target, *headers, *body;
+        enum quo_problem_type type;
+        const char *word;
+    } rows[] = {
+        {"PATCH", "/v1/kv/mixed/k", NULL, "{}", QUO_PROBLEM_PATCH_TYPE_UNSUPPORTED, "\"\""},
+        {"PATCH", "/v1/kv/mixed/k", "content-type: application/json", "{}",
+         QUO_PROBLEM_PATCH_TYPE_UNSUPPORTED, "merge-patch+json, not \"application/json\""},
+        {"PATCH", "/v1/kv/mixed/k", "content-type: application/merge-patch+jsonx", "{}",
+         QUO_PROBLEM_PATCH_TYPE_UNSUPPORTED, "jsonx"},
+        {"PATCH", "/v1/kv/mixed/k", "content-type: application/merge-patch+json", "{\"a\":}",
+         QUO_PROBLEM_BAD_BODY, "patch"},
+        {"PATCH", "/v1/kv/mixed/k", "content-type: application/merge-patch+json", "",
+         QUO_PROBLEM_BAD_BODY, "patch"},
+        {"PATCH", "/v1/kv/bank/k", "content-type: application/merge-patch+json", "{\"a\":11111}",
+         QUO_PROBLEM_VALUE_TOO_LARGE, "patch has 11 bytes"},
+        {"PATCH", "/v1/kv/mixed/k",
+         "content-type: application/merge-patch+json\ncontent-encoding: gzip", "{}",
+         QUO_PROBLEM_ENCODING_UNSUPPORTED, "gzip"},
+        {"POST", "/v1/counters/mixed/k:add", "content-type: text/plain", "{\"by\":1}",
+         QUO_PROBLEM_BODY_TYPE_UNSUPPORTED, "text/plain"},
+        {"POST", "/v1/counters/mixed/k:add", "content-encoding: br", "{\"by\":1}",
+         QUO_PROBLEM_ENCODING_UNSUPPORTED, "br"},
+        {"POST", "/v1/counters/mixed/k:add", NULL, "{}", QUO_PROBLEM_BAD_BODY, "by is missing"},
+    };
+    struct quo_problem problem;
+    struct quo_wish wish;
+
+    (void)state;
+    for (size_t i = 0; i < QUO_COUNT(rows); i++) {
+        if (parse_body(rows[i].method, rows[i].target, rows[i].headers, quo_slice_of(rows[i].body),
+                       &wish, &problem))
+            fail_msg("accepted: %s %s", rows[i].method, rows[i].body);
+        if (problem.type != rows[i].type || strstr(problem.detail, rows[i].word) == NULL)
+            fail_msg("%s: %d %s", rows[i].body, problem.type, problem.detail);
+    }
+    assert_false(
+        parse("POST", "/v1/counters/mixed/k:add", NULL, QUO_COUNTER_BODY_MAX + 1, &wish, &problem));
+    assert_int_equal(problem.type, QUO_PROBLEM_VALUE_TOO_LARGE);
+    assert_int_equal(problem.limit, QUO_COUNTER_BODY_MAX);
+    assert_true(parse_body("POST", "/v1/counters/mixed/k:add",
+                           "content-type: application/json; charset=utf-8",
+                           quo_slice_of("{\"by\":1}"), &wish, &problem));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(routes_are_found),
+        cmocka_unit_test(pages_have_their_slug),
         cmocka_unit_test(keys_are_taken_raw),
         cmocka_unit_test(what_is_wrong_has_its_problem),
         cmocka_unit_test(limits_are_named_and_exact),
@@ -353,8 +530,10 @@ int main(void)
         cmocka_unit_test(conditions_are_for_reads_and_types_for_writes),
         cmocka_unit_test(options_are_answered_everywhere),
         cmocka_unit_test(request_ids_are_tokens),
-        cmocka_unit_test(list_headers_are_joined),
-        cmocka_unit_test(the_index_names_every_route),
+        cmocka_unit_test(kinds_allow_what_they_can_keep),
+        cmocka_unit_test(what_consensus_decides_is_strong_unless_said),
+        cmocka_unit_test(writes_are_submitted_as_they_were_asked),
+        cmocka_unit_test(bodies_are_read),
     };
 
     return cmocka_run_group_tests(tests, make_map, free_map);

@@ -1,0 +1,112 @@
+#include "proxy/http/answer_parts.h"
+
+#include <inttypes.h>
+
+static enum quo_problem_type refusal_problem(enum quo_status refusal)
+{
+    switch (refusal) {
+    case QUO_BUSY:
+    case QUO_NO_MEMORY:
+        return QUO_PROBLEM_OVERLOADED;
+    case QUO_DISK_FULL:
+        return QUO_PROBLEM_STORAGE_FULL;
+    case QUO_READ_ONLY:
+        return QUO_PROBLEM_READ_ONLY;
+    case QUO_IO_ERROR:
+    case QUO_CORRUPT:
+        return QUO_PROBLEM_STORAGE_FAILED;
+    case QUO_WRONG_EPOCH:
+    case QUO_NOT_REPLICA:
+    case QUO_WRONG_CLUSTER:
+        return QUO_PROBLEM_MAP_OUTDATED;
+    case QUO_BAD_KIND:
+        return QUO_PROBLEM_KIND_MISMATCH;
+    case QUO_SKEW:
+        return QUO_PROBLEM_CLOCK_SKEW;
+    case QUO_NACK:
+    case QUO_SUPERSEDED:
+        return QUO_PROBLEM_CONTENTION;
+    default:
+        return QUO_PROBLEM_INTERNAL;
+    }
+}
+
+/* "2 of 3 replicas were needed, 1 answered", for reads and writes. */
+static void set_shortage(struct quo_problem *problem, enum quo_problem_type type,
+                         const struct quo_answer_case *of, const char *because)
+{
+    const struct quo_consistency *want = &of->operation->consistency;
+    const struct quo_receipt *receipt = &of->response->receipt;
+    bool write = quo_method_is_write(of->operation->method);
+    unsigned n = receipt->n != 0 ? receipt->n : want->n;
+    unsigned need = receipt->need;
+    unsigned got = write && receipt->replies == 0 ? receipt->acks : receipt->replies;
+
+    quo_problem_set(problem, type,
+                    "Level %s needs %u of %u replicas; %u answered within %" PRIu64 " ms%s%s.",
+                    quo_level_name(want->level), need, n, got, of->response->elapsed_us / 1000,
+                    because[0] ? ": " : "", because);
+    problem->need = need;
+    problem->got = got;
+}
+
+/* Why a write is not decided although enough replicas answered. */
+static const char *obstacle(const struct quo_response *response)
+{
+    if (response->change.code == QUO_CHANGE_HISTORY_LOST)
+        return "what earlier attempts did cannot be told any more";
+    return "other operations on the key were in the way";
+}
+
+static void set_failure(struct quo_problem *problem, const struct quo_answer_case *of)
+{
+    const struct quo_response *response = of->response;
+    bool unknown = quo_method_is_write(of->operation->method) && response->outcome == QUO_UNKNOWN;
+    const char *refusal = response->refusal != QUO_OK ? quo_status_text(response->refusal) : "";
+
+    if (refusal[0] == 0 && response->is_consensus &&
+        response->receipt.replies >= response->receipt.need)
+        refusal = obstacle(response);
+    if (unknown) {
+        /* A status of "nothing happened" would be a lie when something may have. */
+        set_shortage(problem, QUO_PROBLEM_OUTCOME_UNKNOWN, of, refusal);
+        problem->outcome = QUO_UNKNOWN;
+        return;
+    }
+    switch (response->verdict) {
+    case QUO_VERDICT_UNAVAILABLE:
+        set_shortage(problem, QUO_PROBLEM_QUORUM_UNAVAILABLE, of, "the others cannot be reached");
+        break;
+    case QUO_VERDICT_TIMEOUT:
+        set_shortage(problem, QUO_PROBLEM_TIMEOUT, of, refusal);
+        break;
+    case QUO_VERDICT_REFUSED:
+        set_shortage(problem, refusal_problem(response->refusal), of, refusal);
+        break;
+    default:
+        QUO_UNREACHABLE();
+    }
+    problem->outcome = response->outcome;
+}
+
+/* Where to ask what becomes of a write that was not answered in time. */
+static void add_operation(struct quo_problem *problem, const struct quo_answer_case *of,
+                          struct quo_answer *ret)
+{
+    struct quo_operation_id id;
+
+    if (quo_problem_info(problem->type)->status != 504 ||
+        !quo_method_is_write(of->operation->method) || !quo_operation_id_of(of->response, &id))
+        return;
+    problem->operation = quo_answer_add_operation_link(ret, of->operation, &id);
+}
+
+void quo_answer_failure(const struct quo_answer_case *of, struct quo_answer *ret)
+{
+    struct quo_problem problem;
+
+    set_failure(&problem, of);
+    quo_answer_begin_data(ret, quo_problem_info(problem.type)->status, of);
+    add_operation(&problem, of, ret);
+    quo_answer_add_document(ret, &problem, of->facts);
+}

@@ -1,0 +1,162 @@
+#include "proxy/http/route.h"
+
+#include <stdio.h>
+
+struct route {
+    const char *pattern;
+    uint32_t methods;
+    const char *text;
+};
+
+static const struct route routes[QUO_ROUTE_COUNT] = {
+#define QUO_ROUTE(name, pattern, methods, text) [QUO_ROUTE_##name] = {pattern, methods, text},
+#include "proxy/http/routes.def"
+#undef QUO_ROUTE
+};
+
+static const struct {
+    const char *name;
+    enum quo_method method;
+} methods[] = {
+    {"GET", QUO_METHOD_GET},         {"HEAD", QUO_METHOD_HEAD},   {"PUT", QUO_METHOD_PUT},
+    {"DELETE", QUO_METHOD_DELETE},   {"PATCH", QUO_METHOD_PATCH}, {"POST", QUO_METHOD_POST},
+    {"OPTIONS", QUO_METHOD_OPTIONS},
+};
+
+enum quo_method quo_method_parse(struct quo_slice name)
+{
+    for (size_t i = 0; i < QUO_COUNT(methods); i++) {
+        if (quo_slice_equal(name, quo_slice_of(methods[i].name)))
+            return methods[i].method;
+    }
+    return QUO_METHOD_OTHER;
+}
+
+static bool starts_with(struct quo_slice text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return text.len >= len && memcmp(text.data, prefix, len) == 0;
+}
+
+static struct quo_slice drop(struct quo_slice text, size_t len)
+{
+    return quo_slice(text.data + len, text.len - len);
+}
+
+/* Splits off the query, and the scheme and authority of the absolute form. */
+static struct quo_target split(struct quo_slice target)
+{
+    struct quo_target ret = {.path = target};
+    const uint8_t *question, *slash;
+    size_t scheme = starts_with(target, "http://") ? 7 : starts_with(target, "https://") ? 8 : 0;
+
+    if (scheme > 0) {
+        target = drop(target, scheme);
+        slash = memchr(target.data, '/', target.len);
+        target = slash != NULL ? drop(target, (size_t)(slash - target.data)) : quo_slice_of("/");
+        ret.path = target;
+    }
+    question = target.len > 0 ? memchr(target.data, '?', target.len) : NULL;
+    if (question != NULL) {
+        ret.path.len = (size_t)(question - target.data);
+        ret.query = drop(target, ret.path.len + 1);
+    }
+    return ret;
+}
+
+/* How much of `path` an {x} takes that `rest` of the pattern follows. */
+static size_t capture_len(const char *rest, struct quo_slice path)
+{
+    size_t suffix = strlen(rest);
+
+    if (*rest == ':') /* a verb ends the path; what stands before may hold a ':' as well */
+        return path.len >= suffix ? path.len - suffix : path.len;
+    if (*rest == '/' && path.len > 0) {
+        const uint8_t *slash = memchr(path.data, '/', path.len);
+
+        return slash != NULL ? (size_t)(slash - path.data) : path.len;
+    }
+    return path.len;
+}
+
+static bool match(const char *pattern, struct quo_target *target)
+{
+    struct quo_slice path = target->path;
+    size_t captured = 0;
+
+    while (*pattern != 0) {
+        size_t len;
+
+        if (*pattern != '{') {
+            if (path.len == 0 || path.data[0] != (uint8_t)*pattern)
+                return false;
+            path = drop(path, 1);
+            pattern++;
+            continue;
+        }
+        pattern = strchr(pattern, '}') + 1;
+        len = capture_len(pattern, path);
+        QUO_INVARIANT(captured < QUO_CAPTURES_MAX);
+        target->captures[captured++] = quo_slice(path.data, len);
+        path = drop(path, len);
+    }
+    return path.len == 0;
+}
+
+struct quo_target quo_route_find(struct quo_slice target)
+{
+    struct quo_target ret = split(target);
+
+    for (int i = QUO_ROUTE_NONE + 1; i < QUO_ROUTE_COUNT && ret.route == QUO_ROUTE_NONE; i++) {
+        if (match(routes[i].pattern, &ret))
+            ret.route = (enum quo_route)i;
+    }
+    return ret;
+}
+
+uint32_t quo_route_methods(enum quo_route route)
+{
+    return routes[route].methods;
+}
+
+bool quo_route_is_data(enum quo_route route)
+{
+    return route == QUO_ROUTE_KEY || route == QUO_ROUTE_ADD || route == QUO_ROUTE_OPERATION ||
+           route == QUO_ROUTE_RESOLVE;
+}
+
+void quo_methods_format(uint32_t allowed, char out[QUO_ALLOW_MAX])
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < QUO_COUNT(methods); i++) {
+        size_t len = strlen(methods[i].name);
+
+        if ((allowed & methods[i].method) == 0)
+            continue;
+        QUO_INVARIANT(at + len + 3 <= QUO_ALLOW_MAX);
+        if (at > 0) {
+            memcpy(out + at, ", ", 2);
+            at += 2;
+        }
+        memcpy(out + at, methods[i].name, len);
+        at += len;
+    }
+    out[at] = 0;
+}
+
+size_t quo_routes_page(char *out, size_t size)
+{
+    size_t at = (size_t)snprintf(out, size, "Quorate %s\n\n", QUO_RELEASE);
+    char list[QUO_ALLOW_MAX];
+
+    for (int i = QUO_ROUTE_NONE + 1; i < QUO_ROUTE_COUNT; i++) {
+        QUO_INVARIANT(at < size);
+        quo_methods_format(routes[i].methods, list);
+        at += (size_t)snprintf(out + at, size - at, "%-42s %-29s %s\n", routes[i].pattern, list,
+                               routes[i].text);
+    }
+    QUO_INVARIANT(at < size);
+    return at;
+}
