@@ -66,9 +66,10 @@
 #define QUO_WARM_BYTES_MAX (32u * 1024 * 1024) /* of their records */
 #define QUO_WARM_RECORD_MAX 16384u             /* bytes of a record worth keeping for that */
 #define QUO_WARM_IDLE_MS 5000u                 /* how long an unused promise is kept */
-#define QUO_FORWARD_AFTER 3u    /* preemptions before a write goes to the key's own proxy */
-#define QUO_FORWARD_HOPS_MAX 2u /* to another proxy, there to the key's own loop */
-#define QUO_JSON_DEPTH_MAX 100u /* nested objects and arrays of a merge patch or its target */
+#define QUO_FORWARD_AFTER 3u         /* preemptions before a write goes to the key's own proxy */
+#define QUO_FORWARD_HOPS_MAX 2u      /* to another proxy, there to the key's own loop */
+#define QUO_JSON_DEPTH_MAX 100u      /* nested objects and arrays of a merge patch or its target */
+#define QUO_JSON_MEMBERS_MAX 262144u /* of all objects of such a document, but those in arrays */
 #define QUO_IDEMPOTENCY_KEY_MAX 255u
 
 /* HTTP */

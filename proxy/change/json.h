@@ -43,14 +43,21 @@ struct quo_json_object {
     size_t count;
 };
 
-/* Reads one whole document, nested at most QUO_JSON_DEPTH_MAX deep; *ret borrows from `text` and
- * the arena. Returns QUO_OK; QUO_MALFORMED with a sentence that says where in `why` (cut to fit; of
- * size 0 it may be NULL); QUO_NO_MEMORY. An escaped surrogate without its other half is malformed:
- * it stands for no character. */
+/* Reads one whole document, nested at most QUO_JSON_DEPTH_MAX deep and with at most
+ * QUO_JSON_MEMBERS_MAX members outside of arrays; *ret borrows from `text` and the arena. Returns
+ * QUO_OK; QUO_MALFORMED with a sentence that says where in `why` (cut to fit; of size 0 it may be
+ * NULL); QUO_NO_MEMORY. An escaped surrogate without its other half is malformed: it stands for no
+ * character. */
 enum quo_status quo_json_read(struct quo_slice text, struct quo_arena *arena, struct quo_json *ret,
                               char *why, size_t why_size);
 
-/* Writes the document without white space and returns its length; with `out` NULL only that. */
-size_t quo_json_write(const struct quo_json *json, char *out);
+struct quo_json_measures {
+    size_t len;     /* bytes that quo_json_write writes */
+    size_t members; /* of all objects outside of arrays */
+};
+struct quo_json_measures quo_json_measure(const struct quo_json *json);
+
+/* Writes the document without white space, quo_json_measure(json).len bytes. */
+void quo_json_write(const struct quo_json *json, char *out);
 
 #endif

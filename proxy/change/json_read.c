@@ -12,10 +12,11 @@ struct parser {
     struct quo_slice text;
     struct quo_arena *arena;
     yajl_handle yajl;
-    size_t end;     /* of the last token */
-    bool is_rest;   /* yajl has seen all of the text: what still comes was cut off by its end */
-    unsigned depth; /* objects and arrays that are open */
-    unsigned array; /* depth of the outermost open array, in which nothing is kept; 0: none */
+    size_t end;       /* of the last token */
+    bool is_rest;     /* yajl has seen all of the text: what still comes was cut off by its end */
+    uint32_t members; /* kept so far */
+    unsigned depth;   /* objects and arrays that are open */
+    unsigned array;   /* depth of the outermost open array, in which nothing is kept; 0: none */
     size_t array_start;
     size_t object_count; /* objects that are open outside of arrays */
     struct quo_json_object *objects[QUO_JSON_DEPTH_MAX];
@@ -187,6 +188,8 @@ static int on_map_key(void *context, const unsigned char *decoded, size_t len)
         return 0;
     if (p->array != 0)
         return 1;
+    if (p->members++ == QUO_JSON_MEMBERS_MAX)
+        return refuse(p, "too many members");
     struct quo_json_member *member = quo_arena_alloc(p->arena, sizeof *member);
     if (member == NULL)
         return refuse_memory(p);

@@ -1,15 +1,15 @@
 #include "proxy/change/json.h"
 
 struct writer {
-    char *out; /* NULL: only count */
-    size_t len;
+    char *out; /* NULL: only measure */
+    struct quo_json_measures done;
 };
 
 static void put(struct writer *w, const void *bytes, size_t len)
 {
     if (w->out != NULL)
-        memcpy(w->out + w->len, bytes, len);
-    w->len += len;
+        memcpy(w->out + w->done.len, bytes, len);
+    w->done.len += len;
 }
 
 static bool is_space(uint8_t c)
@@ -52,6 +52,7 @@ static void put_value(struct writer *w, const struct quo_json *json)
     for (const struct quo_json_member *m = json->object->first; m != NULL; m = m->next) {
         if (m->gone)
             continue;
+        w->done.members++;
         put(w, before, 1);
         put(w, m->spelled.data, m->spelled.len);
         put(w, ":", 1);
@@ -63,10 +64,17 @@ static void put_value(struct writer *w, const struct quo_json *json)
     put(w, "}", 1);
 }
 
-size_t quo_json_write(const struct quo_json *json, char *out)
+struct quo_json_measures quo_json_measure(const struct quo_json *json)
+{
+    struct writer writer = {.out = NULL};
+
+    put_value(&writer, json);
+    return writer.done;
+}
+
+void quo_json_write(const struct quo_json *json, char *out)
 {
     struct writer writer = {.out = out};
 
     put_value(&writer, json);
-    return writer.len;
 }

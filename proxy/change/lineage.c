@@ -14,5 +14,5 @@ bool quo_lineage_shows(const struct quo_record *record, const struct quo_opid *o
     if (quo_opid_is_keyed(opid))
         return quo_ring_complete_keyed(from, quo_version_ms((struct quo_version){.hlc = since}),
                                        retention_s);
-    return quo_version_is_none(from) || from.hlc < since;
+    return from.hlc < since;
 }

@@ -14,7 +14,7 @@ static void strip_nulls(struct quo_json_object *patch)
     for (struct quo_json_member *m = patch->first; m != NULL; m = m->next) {
         if (m->value.type == QUO_JSON_NULL)
             m->gone = true;
-        else if (m->value.type == QUO_JSON_OBJECT && !m->gone)
+        else if (m->value.type == QUO_JSON_OBJECT)
             strip_nulls(m->value.object);
     }
 }
@@ -102,19 +102,19 @@ enum quo_status quo_merge_patch(struct quo_slice target, struct quo_slice patch,
     if (status != QUO_OK)
         goto out;
     const struct quo_json merged = merge(from, change);
-    const size_t len = quo_json_write(&merged, NULL);
-    if (len > max) {
+    const struct quo_json_measures measures = quo_json_measure(&merged);
+    if (measures.len > max || measures.members > QUO_JSON_MEMBERS_MAX) {
         status = QUO_TOO_LARGE;
         goto out;
     }
-    char *text = malloc(len);
+    char *text = malloc(measures.len);
     if (text == NULL) {
         status = QUO_NO_MEMORY;
         goto out;
     }
     quo_json_write(&merged, text);
     *ret_text = text;
-    *ret_len = len;
+    *ret_len = measures.len;
 out:
     quo_arena_free(&arena);
     return status;

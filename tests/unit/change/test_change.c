@@ -37,6 +37,7 @@ struct world {
     struct quo_changer *changer;
     struct quo_record record; /* what the last change made; borrows from `bytes` */
     bool is_there;
+    bool is_retry; /* of an attempt whose first ballot is in the context */
     uint8_t *bytes;
     struct quo_change_context context;
     struct quo_change_result result;
@@ -97,7 +98,7 @@ static void apply(struct world *w, uint64_t ms, const struct quo_change *change,
     struct quo_record made, identity;
 
     w->context.ballot = at(ms);
-    if (!w->context.sent)
+    if (!w->is_retry)
         w->context.first = w->context.ballot;
     enum quo_decision decision =
         quo_change_apply(w->changer, change, base, &w->context, &made, &w->result);
@@ -385,6 +386,12 @@ static void patches(void **state)
     blind_write(w, 80, "{\"x\":{\"y\":1}}");
     apply(w, 90, &patch, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
     assert_holds(w, "application/json", "{\"x\":{\"y\":1}}");
+    /* Of a deleted value nothing is left, not its type either. */
+    keep(w, &(struct quo_record){.flags = QUO_RECORD_BLIND | QUO_RECORD_TOMBSTONE,
+                                 .version = at(91),
+                                 .content_type = quo_slice_of("text/plain")});
+    apply(w, 92, &patch, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
+    assert_holds(w, "application/json", "{}");
     patch = patch_of(unkeyed(7), "{");
     apply(w, 100, &patch, QUO_DECISION_KEEP, QUO_CHANGE_NOT_JSON);
 }
@@ -396,7 +403,7 @@ static void finds_itself(void **state)
 
     apply(w, 10, &add, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
     apply(w, 20, &other, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
-    w->context.sent = true;
+    w->is_retry = w->context.sent = true;
     w->context.first = at(10);
     apply(w, 30, &add, QUO_DECISION_FOUND, QUO_CHANGE_DONE);
     assert_changed(w, 10);
@@ -523,7 +530,7 @@ static void admits_ignorance(void **state)
     struct quo_change add = add_of(unkeyed(1), 1);
 
     blind_write(w, 20, "5");
-    w->context.sent = true;
+    w->is_retry = w->context.sent = true;
     w->context.first = at(21);
     apply(w, 30, &add, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
 
@@ -533,11 +540,11 @@ static void admits_ignorance(void **state)
     w->context.first = at(39);
     apply(w, 50, &add, QUO_DECISION_UNPROVABLE, QUO_CHANGE_HISTORY_LOST);
     assert_changed(w, 40);
-    /* What was never sent has nothing to look for. */
+    /* What was never sent has nothing to look for, however long it has tried. */
     w->context.sent = false;
     apply(w, 50, &add, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
 
-    w->context.sent = true;
+    w->is_retry = w->context.sent = true;
     w->context.first = at(60);
     w->context.floor = at(59);
     add = add_of(unkeyed(2), 1);
@@ -561,7 +568,7 @@ static void unkeyed_history_does_not_wait_for_keys(void **state)
         apply(w, 10 + i, &add, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
     }
     assert_true(quo_version_equal(w->record.hist_from, at(10)));
-    w->context.sent = true;
+    w->is_retry = w->context.sent = true;
     w->context.first = at(10);
     struct quo_change add = add_of(unkeyed(99), 1);
     apply(w, 40, &add, QUO_DECISION_UNPROVABLE, QUO_CHANGE_HISTORY_LOST);
@@ -582,18 +589,18 @@ static void keys_need_their_history(void **state)
     /* A clock that runs ahead makes no history look old. */
     add.since = hlc_at(seen + 99);
     apply(w, seen - 1, &add, QUO_DECISION_KEEP, QUO_CHANGE_HISTORY_LOST);
-    w->context.sent = true;
+    w->is_retry = w->context.sent = true;
     w->context.first = at(lost + 1);
     add.since = hlc_at(lost + 1);
     apply(w, seen, &add, QUO_DECISION_UNPROVABLE, QUO_CHANGE_HISTORY_LOST);
-    w->context.sent = false;
+    w->is_retry = w->context.sent = false;
     add.since = hlc_at(seen);
     apply(w, seen, &add, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
 
     /* An attempt of this very request that the retention, being short, no longer covers. */
     blind_write(w, seen + 10, "5");
     w->context.retention_s = 0;
-    w->context.sent = true;
+    w->is_retry = w->context.sent = true;
     w->context.first = at(seen + 10);
     add = add_of(keyed("l"), 1);
     add.since = hlc_at(seen + 20);

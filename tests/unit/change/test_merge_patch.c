@@ -169,6 +169,7 @@ static void refuses_what_is_not_json(void **state)
         {"\"\\udc00\\ud800\"", "surrogate"},
         {"\"\\ud800\\u0041\"", "surrogate"},
         {"\"\\ud800\\n\"", "surrogate"},
+        {"\"\\udc00\\udc00\"", "surrogate"},
         {"\"x\\uDBFFy\"", "surrogate"},
         {"{\"\\ud800\":1}", "surrogate"},
         {"[\"\\ud800\"]", "surrogate"},
@@ -309,6 +310,40 @@ static void merges_large_objects(void **state)
     free(target);
 }
 
+/* `count` members whose names begin with `first`. */
+static struct quo_slice members_of(size_t count, char first, char *out)
+{
+    size_t len = 0;
+
+    out[len++] = '{';
+    for (size_t i = 0; i < count; i++)
+        len += (size_t)snprintf(out + len, 16, "\"%c%zu\":1,", first, i);
+    out[len - 1] = '}';
+    return quo_slice(out, len);
+}
+
+static void counts_members(void **state)
+{
+    enum { SIZE = 16 * (QUO_JSON_MEMBERS_MAX + 1) };
+    char *a = malloc(SIZE), *b = malloc(SIZE), *out = NULL;
+    size_t len = 0;
+
+    (void)state;
+    assert_true(a != NULL && b != NULL);
+    assert_malformed(members_of(QUO_JSON_MEMBERS_MAX + 1, 'a', a), "too many members");
+    const struct quo_slice full = members_of(QUO_JSON_MEMBERS_MAX, 'a', a);
+    const struct quo_slice same = members_of(1, 'a', b);
+    assert_int_equal(quo_merge_patch(full, same, SIZE, &out, &len), QUO_OK);
+    assert_int_equal(len, full.len);
+    free(out);
+    out = NULL;
+    const struct quo_slice other = members_of(1, 'b', b);
+    assert_int_equal(quo_merge_patch(full, other, SIZE, &out, &len), QUO_TOO_LARGE);
+    assert_null(out);
+    free(b);
+    free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +357,7 @@ int main(void)
         cmocka_unit_test(makes_nothing_too_large),
         cmocka_unit_test(takes_long_tokens),
         cmocka_unit_test(merges_large_objects),
+        cmocka_unit_test(counts_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
