@@ -334,8 +334,9 @@ static void describe(const struct parser *p, size_t offset, char *why, size_t wh
         return;
     }
     unsigned char *text = yajl_get_error(p->yajl, 0, NULL, 0);
-    snprintf(why, why_size, "at byte %zu: %.*s", offset, (int)strcspn((const char *)text, "\n"),
-             (const char *)text);
+    const char *end = strchr((const char *)text, '\n');
+    const int len = end != NULL ? (int)(end - (const char *)text) : -1;
+    snprintf(why, why_size, "at byte %zu: %.*s", offset, len, (const char *)text);
     yajl_free_error(p->yajl, text);
 }
 
