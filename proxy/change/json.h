@@ -7,7 +7,7 @@
 #ifndef QUORATE_PROXY_JSON_H
 #define QUORATE_PROXY_JSON_H
 
-#include "proxy/change/arena.h"
+#include "proxy/change/json_arena.h"
 #include "quorate/limits.h"
 #include "quorate/status.h"
 
@@ -48,8 +48,8 @@ struct quo_json_object {
  * QUO_OK; QUO_MALFORMED with a sentence that says where in `why` (cut to fit; of size 0 it may be
  * NULL); QUO_NO_MEMORY. An escaped surrogate without its other half is malformed: it stands for no
  * character. */
-enum quo_status quo_json_read(struct quo_slice text, struct quo_arena *arena, struct quo_json *ret,
-                              char *why, size_t why_size);
+enum quo_status quo_json_read(struct quo_slice text, struct quo_json_arena *arena,
+                              struct quo_json *ret, char *why, size_t why_size);
 
 struct quo_json_measures {
     size_t len;     /* bytes that quo_json_write writes */

@@ -48,7 +48,7 @@ static size_t merge_repeated(struct quo_json_member **sorted, size_t count)
     return kept;
 }
 
-bool quo_json_seal(struct quo_json_object *object, struct quo_arena *arena)
+bool quo_json_seal(struct quo_json_object *object, struct quo_json_arena *arena)
 {
     size_t count = 0;
 
@@ -56,7 +56,7 @@ bool quo_json_seal(struct quo_json_object *object, struct quo_arena *arena)
         m->place = (uint32_t)count++;
     if (count == 0)
         return true;
-    object->sorted = quo_arena_alloc(arena, count * sizeof(struct quo_json_member *));
+    object->sorted = quo_json_arena_alloc(arena, count * sizeof(struct quo_json_member *));
     if (object->sorted == NULL)
         return false;
     size_t i = 0;

@@ -10,7 +10,7 @@
 
 struct parser {
     struct quo_slice text;
-    struct quo_arena *arena;
+    struct quo_json_arena *arena;
     yajl_handle yajl;
     size_t end;       /* of the last token */
     bool is_rest;     /* yajl has seen all of the text: what still comes was cut off by its end */
@@ -171,7 +171,7 @@ static bool keep_name(struct parser *p, struct quo_slice token, struct quo_slice
         *ret = quo_slice(token.data + 1, token.len - 2);
         return true;
     }
-    uint8_t *copy = quo_arena_alloc(p->arena, decoded.len);
+    uint8_t *copy = quo_json_arena_alloc(p->arena, decoded.len);
     if (copy == NULL)
         return false;
     memcpy(copy, decoded.data, decoded.len);
@@ -190,7 +190,7 @@ static int on_map_key(void *context, const unsigned char *decoded, size_t len)
         return 1;
     if (p->members++ == QUO_JSON_MEMBERS_MAX)
         return refuse(p, "too many members");
-    struct quo_json_member *member = quo_arena_alloc(p->arena, sizeof *member);
+    struct quo_json_member *member = quo_json_arena_alloc(p->arena, sizeof *member);
     if (member == NULL)
         return refuse_memory(p);
     *member = (struct quo_json_member){.spelled = token};
@@ -217,7 +217,7 @@ static int on_start_map(void *context)
         return 0;
     if (p->array != 0)
         return 1;
-    struct quo_json_object *object = quo_arena_alloc(p->arena, sizeof *object);
+    struct quo_json_object *object = quo_json_arena_alloc(p->arena, sizeof *object);
     if (object == NULL)
         return refuse_memory(p);
     *object = (struct quo_json_object){0};
@@ -368,8 +368,8 @@ static enum quo_status parse(struct parser *p, char *why, size_t why_size)
     return QUO_MALFORMED;
 }
 
-enum quo_status quo_json_read(struct quo_slice text, struct quo_arena *arena, struct quo_json *ret,
-                              char *why, size_t why_size)
+enum quo_status quo_json_read(struct quo_slice text, struct quo_json_arena *arena,
+                              struct quo_json *ret, char *why, size_t why_size)
 {
     struct parser parser = {.text = text, .arena = arena};
     struct reserve reserve = {.size = reserve_size(text.len)};

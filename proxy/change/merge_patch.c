@@ -68,16 +68,16 @@ static struct quo_json merge(struct quo_json target, struct quo_json patch)
 
 enum quo_status quo_json_check(struct quo_slice text, char *why, size_t why_size)
 {
-    struct quo_arena arena = {0};
+    struct quo_json_arena arena = {0};
     struct quo_json json;
 
     enum quo_status status = quo_json_read(text, &arena, &json, why, why_size);
-    quo_arena_free(&arena);
+    quo_json_arena_free(&arena);
     return status;
 }
 
 static enum quo_status read_both(struct quo_slice target, struct quo_slice patch,
-                                 struct quo_arena *arena, struct quo_json *ret_target,
+                                 struct quo_json_arena *arena, struct quo_json *ret_target,
                                  struct quo_json *ret_patch)
 {
     enum quo_status status = quo_json_read(patch, arena, ret_patch, NULL, 0);
@@ -95,7 +95,7 @@ static enum quo_status read_both(struct quo_slice target, struct quo_slice patch
 enum quo_status quo_merge_patch(struct quo_slice target, struct quo_slice patch, size_t max,
                                 char **ret_text, size_t *ret_len)
 {
-    struct quo_arena arena = {0};
+    struct quo_json_arena arena = {0};
     struct quo_json from, change;
 
     enum quo_status status = read_both(target, patch, &arena, &from, &change);
@@ -116,6 +116,6 @@ enum quo_status quo_merge_patch(struct quo_slice target, struct quo_slice patch,
     *ret_text = text;
     *ret_len = measures.len;
 out:
-    quo_arena_free(&arena);
+    quo_json_arena_free(&arena);
     return status;
 }

@@ -1,21 +1,21 @@
-#include "proxy/change/arena.h"
+#include "proxy/change/json_arena.h"
 
 #include <stdlib.h>
 
 #define BLOCK_MIN 4096u
 #define BLOCK_MAX (1024u * 1024)
 
-struct quo_arena_block {
-    struct quo_arena_block *next;
+struct quo_json_arena_block {
+    struct quo_json_arena_block *next;
     _Alignas(max_align_t) uint8_t bytes[];
 };
 
 /* Blocks double, so that a small document costs little and a large one few of them. */
-static bool add_block(struct quo_arena *arena, size_t at_least)
+static bool add_block(struct quo_json_arena *arena, size_t at_least)
 {
     size_t size = QUO_MIN(QUO_MAX(2 * arena->size, BLOCK_MIN), BLOCK_MAX);
     size = QUO_MAX(size, at_least);
-    struct quo_arena_block *block = malloc(sizeof *block + size);
+    struct quo_json_arena_block *block = malloc(sizeof *block + size);
     if (block == NULL)
         return false;
     block->next = arena->blocks;
@@ -25,7 +25,7 @@ static bool add_block(struct quo_arena *arena, size_t at_least)
     return true;
 }
 
-void *quo_arena_alloc(struct quo_arena *arena, size_t size)
+void *quo_json_arena_alloc(struct quo_json_arena *arena, size_t size)
 {
     const size_t align = _Alignof(max_align_t);
 
@@ -38,10 +38,10 @@ void *quo_arena_alloc(struct quo_arena *arena, size_t size)
     return memory;
 }
 
-void quo_arena_free(struct quo_arena *arena)
+void quo_json_arena_free(struct quo_json_arena *arena)
 {
     while (arena->blocks != NULL) {
-        struct quo_arena_block *next = arena->blocks->next;
+        struct quo_json_arena_block *next = arena->blocks->next;
         free(arena->blocks);
         arena->blocks = next;
     }
