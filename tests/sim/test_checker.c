@@ -70,6 +70,7 @@ static struct quo_history_op random_op(uint32_t id, enum flavour flavour)
     op.expected = op.type == QUO_HISTORY_CAS ? below(values) : 0;
     if (op.type == QUO_HISTORY_ADD)
         random_add(&op, flavour);
+    op.unsaid = op.type == QUO_HISTORY_ADD && op.outcome == QUO_HISTORY_OK && below(5) == 0;
     op.saw = op.outcome == QUO_HISTORY_FAILED && below(3) > 0;
     op.seen = op.saw ? below(values) : 0;
     return op;

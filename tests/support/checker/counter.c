@@ -30,7 +30,7 @@ static bool tells(const struct quo_history_op *op, int64_t *ret)
         return op->saw;
     }
     *ret = certain(op) ? op->value - op->by : op->value;
-    return op->outcome == QUO_HISTORY_OK &&
+    return op->outcome == QUO_HISTORY_OK && !op->unsaid &&
            (certain(op) || op->level == QUO_LEVEL_STRONG || op->level == QUO_LEVEL_ALL);
 }
 
@@ -133,9 +133,9 @@ static int by_value(const void *a, const void *b)
     return (x->call > y->call) - (x->call < y->call);
 }
 
-/* Each begins where what is below it ended, or above, and holes are as large as what is unknown. */
+/* Each begins where what is below it ended, or above, and holes are as large as what was not told. */
 static struct quo_counter_finding judge_once(const struct quo_history_op **adds, size_t count,
-                                             int way, int64_t unknown)
+                                             int way, int64_t untold)
 {
     int64_t end = 0;
     const struct quo_history_op *last = NULL;
@@ -145,9 +145,9 @@ static struct quo_counter_finding judge_once(const struct quo_history_op **adds,
         if (hole < 0)
             return (struct quo_counter_finding){"two additions count what is one", last ? last : op,
                                                 last ? op : NULL};
-        if (hole > unknown)
+        if (hole > untold)
             return (struct quo_counter_finding){"more was added than anybody asked for", op, NULL};
-        unknown -= hole;
+        untold -= hole;
         end = op->value;
         last = op;
     }
@@ -179,15 +179,15 @@ struct quo_counter_finding quo_counter_check(const struct quo_history_op *ops, s
     const struct quo_history_op **adds = calloc(count + 1, sizeof *adds);
     QUO_REQUIRE(adds != NULL);
     size_t n = 0;
-    int64_t unknown = 0;
+    int64_t untold = 0; /* what the others may have added in between */
     for (size_t i = 0; i < count; i++) {
-        if (certain(&ops[i]))
+        if (certain(&ops[i]) && !ops[i].unsaid)
             adds[n++] = &ops[i];
         else if (possible(&ops[i]))
-            unknown += way * ops[i].by;
+            untold += way * ops[i].by;
     }
     qsort(adds, n, sizeof *adds, by_value);
-    finding = judge_once(adds, n, way, unknown);
+    finding = judge_once(adds, n, way, untold);
     if (finding.what == NULL)
         finding = judge_order(adds, n, way);
     free(adds);

@@ -218,8 +218,7 @@ static enum quo_status read_values(struct reader *r, yajl_val line, struct quo_h
         return refuse(r, "a put needs a value");
     if (status == QUO_OK && op->type == QUO_HISTORY_DELETE && there)
         return refuse(r, "a delete has no value");
-    if (status == QUO_OK && op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK && !there)
-        return refuse(r, "an add that is ok says what it came to");
+    op->unsaid = op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK && !there;
     if (status == QUO_OK)
         status = read_value(r, line, "expected", op, &op->expected, &expects);
     if (status == QUO_OK && op->type == QUO_HISTORY_CAS && !expects)
@@ -415,7 +414,7 @@ static void format_effect(const struct quo_history *names, const struct quo_hist
         break;
     case QUO_HISTORY_ADD:
         used = snprintf(out, size, "%+" PRId64, op->by);
-        if (op->outcome == QUO_HISTORY_OK)
+        if (op->outcome == QUO_HISTORY_OK && !op->unsaid)
             used += snprintf(out + used, size - (size_t)used, " -> %s", value);
         break;
     default:
@@ -480,7 +479,7 @@ static void write_values(FILE *out, const struct quo_history *names,
                          const struct quo_history_op *op)
 {
     bool unsaid = op->type == QUO_HISTORY_DELETE ||
-                  (op->type == QUO_HISTORY_ADD && op->outcome != QUO_HISTORY_OK);
+                  (op->type == QUO_HISTORY_ADD && (op->outcome != QUO_HISTORY_OK || op->unsaid));
     if (unsaid)
         fprintf(out, ",\"value\":null");
     else
