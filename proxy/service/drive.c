@@ -21,6 +21,7 @@ struct agenda {
     bool is_stuck; /* could not be forwarded */
     enum quo_status stuck_why;
     bool answer;
+    bool give_back;         /* whoever handed it on must go on itself */
     struct quo_slice fresh; /* the record to keep, still in the transport's frame; empty: none */
     bool has_final;
     struct quo_slice final; /* likewise, the record of a FORWARDED */
@@ -90,13 +91,14 @@ static void correct_clock(struct quo_service *service, const struct quo_effect *
                     quo_drive_fresh_node(service));
 }
 
-/* What an operation is told to be above. No ballot of it may be below the moment that it names as
- * its submission, which follows when the clock is set back. Of a RESOLVE that moment is a
- * stranger's. */
+/* What the next ballot is above. The moment that names an operation's submission is at or below
+ * every ballot of it, or what is told of the operation later would be wrong; it follows when the
+ * clock is set back. Of an operation that another proposer named, the ballots are above one of its
+ * own; of a RESOLVE it is a stranger's, and moves nothing. */
 static struct quo_version floor_of(struct quo_service *service, struct quo_op *op,
                                    struct quo_version seen)
 {
-    if (!op->is_consensus || op->type == QUO_REQUEST_RESOLVE)
+    if (!op->is_consensus || op->origin.is_set || op->type == QUO_REQUEST_RESOLVE)
         return seen;
     if (op->clock_node != service->clock.node) {
         op->clock_node = service->clock.node;

@@ -120,18 +120,24 @@ static enum quo_status take(struct quo_service *service, uint64_t peer,
     return quo_submit(service, &request, &handed, NULL, NULL, &ticket);
 }
 
+/* The operation was not taken: nothing was done. */
+static void refuse(struct quo_service *service, uint64_t peer, uint64_t id, enum quo_status why)
+{
+    /* A lack of memory is nobody's business. */
+    const struct quo_msg_forwarded refusal = {.status =
+                                                  (uint8_t)(why == QUO_NO_MEMORY ? QUO_BUSY : why)};
+
+    send(service, peer, id, &refusal);
+}
+
 void quo_handed_on_frame(struct quo_service *service, uint64_t peer, const struct quo_frame *frame)
 {
     enum quo_status status = take(service, peer, frame);
 
-    if (status == QUO_OK) {
+    if (status == QUO_OK)
         quo_count(&service->stats.forwarded_in, 1);
-        return;
-    }
-    /* Nothing was done; a lack of memory is nobody's business. */
-    const struct quo_msg_forwarded refusal = {
-        .status = (uint8_t)(status == QUO_NO_MEMORY ? QUO_BUSY : status)};
-    send(service, peer, frame->id, &refusal);
+    else
+        refuse(service, peer, frame->id, status);
 }
 
 static uint8_t flags_of(const struct quo_response *response)
@@ -141,8 +147,8 @@ static uint8_t flags_of(const struct quo_response *response)
                      (response->receipt.stable ? QUO_FORWARD_STABLE : 0));
 }
 
-void quo_handed_answer(struct quo_service *service, const struct quo_op *op,
-                       const struct quo_response *response, struct quo_slice record)
+static void send_answer(struct quo_service *service, const struct quo_op *op,
+                        const struct quo_response *response, struct quo_slice record)
 {
     const struct quo_receipt *receipt = &response->receipt;
     bool has_record = !quo_version_is_none(response->record.version);
@@ -174,4 +180,14 @@ void quo_handed_answer(struct quo_service *service, const struct quo_op *op,
     for (uint8_t i = 0; i < replies; i++)
         quo_put_u64(answered + i * sizeof(uint64_t), receipt->answered[i]);
     send(service, op->origin.peer, op->origin.id, &message);
+}
+
+void quo_handed_answer(struct quo_service *service, const struct quo_op *op,
+                       const struct quo_response *response, struct quo_slice record)
+{
+    /* It was begun by a clock that is ahead, which its own proposer can set right. */
+    if (response->verdict == QUO_VERDICT_REFUSED && response->refusal == QUO_SKEW)
+        refuse(service, op->origin.peer, op->origin.id, QUO_SKEW);
+    else
+        send_answer(service, op, response, record);
 }

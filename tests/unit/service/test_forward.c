@@ -220,13 +220,40 @@ static void a_clock_far_ahead_is_corrected_at_home(void **state)
     const char *key = world_key_of_loop(&w, 0, 1, 0);
     struct quo_request put = world_request(&w, 0, QUO_REQUEST_PUT, key, "one");
 
+    /* The owner does not take what it could only make under a clock like that. */
     w.services[0].skew_ms = 3600000;
     world_do(&w, 0, &put, &a);
-    /* The owner did not take it, and no clock but the wrong one has moved. */
     assert_int_equal(a.response.verdict, QUO_VERDICT_WRITTEN);
+    assert_true(a.response.since <= a.response.record.version.hlc);
     assert_int_equal(WORLD_COUNTED(&w, 1, forwarded_in), 0);
     world_do(&w, 1, &put, &b);
     assert_true(quo_version_compare(b.response.receipt.version, a.response.receipt.version) > 0);
+    assert_int_equal(WORLD_COUNTED(&w, 1, skews), 0);
+    /* From then on it does. */
+    world_do(&w, 0, &put, &a);
+    assert_int_equal(WORLD_COUNTED(&w, 1, forwarded_in), 1);
+    assert_true(a.response.since <= a.response.record.version.hlc);
+}
+
+static void each_loop_learns_the_time_once(void **state)
+{
+    (void)state;
+    world_init(&w, 1, 2);
+    const char *key = world_key_of_loop(&w, 0, 1, 0);
+    struct quo_request put = world_request(&w, 0, QUO_REQUEST_PUT, key, "one");
+
+    w.services[0].skew_ms = w.services[1].skew_ms = 3600000;
+    for (int i = 0; i < 3; i++) {
+        world_do(&w, 0, &put, &a);
+        assert_int_equal(a.response.verdict, QUO_VERDICT_WRITTEN);
+        assert_true(a.response.since <= a.response.record.version.hlc);
+        assert_true(quo_version_ms(a.response.record.version) <= w.wall_ms + QUO_SKEW_MAX_MS);
+    }
+    /* The first came back from the owner, the second corrected it. */
+    assert_int_equal(WORLD_COUNTED(&w, 1, forwarded_in), 3);
+    assert_int_equal(WORLD_COUNTED(&w, 0, accepts), 1);
+    assert_in_range(WORLD_COUNTED(&w, 0, skews), 2, 3);
+    assert_in_range(WORLD_COUNTED(&w, 1, skews), 4, 6);
 }
 
 /* Proxies */
@@ -626,6 +653,7 @@ int main(void)
         TEST(a_full_owner_refuses),
         TEST(without_its_owner_a_write_runs_here),
         TEST(a_clock_far_ahead_is_corrected_at_home),
+        TEST(each_loop_learns_the_time_once),
         TEST(a_preempted_write_goes_to_the_proxy_of_its_key),
         TEST(at_home_it_goes_nowhere),
         TEST(it_goes_to_the_next_best_of_those_that_are_there),

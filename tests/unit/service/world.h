@@ -274,6 +274,18 @@ static inline uint8_t world_store(struct world_cell *cell, const struct quo_msg_
     return QUO_OK;
 }
 
+/* What a PREP, ACC or STORE would make the replica hold. */
+static inline bool world_is_ahead(const struct world *w, struct quo_version ballot,
+                                  struct quo_slice record)
+{
+    struct quo_version version = ballot;
+    uint8_t flags;
+
+    if (record.len > 0)
+        assert_int_equal(quo_record_peek(record, &version, &flags), QUO_OK);
+    return quo_version_ms(version) > w->wall_ms + QUO_SKEW_MAX_MS;
+}
+
 static inline bool world_is_stale(const struct world *w, struct quo_slice bytes)
 {
     struct quo_entry entry;
@@ -323,6 +335,8 @@ static inline void world_answer(struct world *w, const struct world_frame *frame
         struct quo_entry newer = w->map.entries[0];
         newer.epoch = w->epoch;
         quo_entry_encode(&newer, bytes);
+    } else if (world_is_ahead(w, prep.ballot, acc.record.len > 0 ? acc.record : store.record)) {
+        reply.status = QUO_SKEW;
     } else if (frame->type == QUO_MESSAGE_QUERY) {
         world_show(cell, query.value_max, &reply);
     } else if (frame->type == QUO_MESSAGE_PREP && w->services[frame->from].nack_preps > 0) {
@@ -529,9 +543,9 @@ static inline void world_on_answer(void *context, const struct quo_response *res
     if (answer->value_len > 0 && answer->value_len <= sizeof answer->value)
         memcpy(answer->value, response->record.value.data, answer->value_len);
     memset(answer->content_type, 0, sizeof answer->content_type);
-    if (response->record.content_type.len < sizeof answer->content_type)
-        memcpy(answer->content_type, response->record.content_type.data,
-               response->record.content_type.len);
+    size_t len = response->record.content_type.len;
+    if (len > 0 && len < sizeof answer->content_type)
+        memcpy(answer->content_type, response->record.content_type.data, len);
 }
 
 /* Of namespace 0 (cas), 1 (mixed) or 2 (lww). */
