@@ -18,11 +18,14 @@ static void count_hedges(struct quo_get *get, uint8_t n)
     quo_receipt_count(&receipt_of(get)->hedges, n);
 }
 
-/* Replies that this read needs. */
+/* Replies that this read needs. For a move, Rs are not enough: a promise was given by Rs replicas
+ * too, and where that is no majority only Ws replies are certain to show it. */
 static uint8_t need_replies(const struct quo_get *get)
 {
     uint8_t need = get->options.want.r;
 
+    if (get->options.settle)
+        need = QUO_MAX(need, get->plan.ws);
     if (QUO_MUTANT(READ_QUORUM_MINUS_ONE) && get->options.want.strong && need > 1)
         need--;
     return need;

@@ -154,6 +154,102 @@ static void a_write_that_every_clock_refuses(void **state)
     check_timeout(&c, QUO_NOT_APPLIED);
 }
 
+static void start_rmw(struct quo_coordinator *c, uint8_t restarts)
+{
+    struct quo_plan plan;
+    struct quo_rmw_options options = {
+        .purpose = QUO_RMW_WRITE, .want = strong, .round_trip_us = 1, .restarts = restarts};
+
+    plan_at(1, &plan);
+    plan.kind = QUO_KIND_CAS;
+    quo_coordinator_rmw(c, &plan, &options);
+    step(c, (struct quo_event){.type = QUO_EVENT_START});
+}
+
+static void tag(struct quo_coordinator *c, uint64_t hlc)
+{
+    step(c, (struct quo_event){.type = QUO_EVENT_TAGGED, .tag = {hlc, 1}});
+}
+
+static void promise(struct quo_coordinator *c, uint8_t member, uint64_t ballot)
+{
+    struct quo_msg_reply message = {.flags = QUO_REPLY_DURABLE, .promised = {ballot, 1}};
+
+    step(c, (struct quo_event){.type = QUO_EVENT_REPLY, .member = member, .reply = &message});
+}
+
+/* However long the backoff is. */
+static void wake(struct quo_coordinator *c)
+{
+    struct quo_event event = {.type = QUO_EVENT_TIMER, .now_us = quo_coordinator_deadline(c)};
+    struct quo_effects effects;
+
+    quo_coordinator_step(c, &event, &effects);
+}
+
+static void a_consensus_write_that_is_always_preempted(void **state)
+{
+    (void)state;
+    struct quo_coordinator c;
+
+    start_rmw(&c, 0);
+    for (unsigned i = 0; i <= QUO_ATTEMPTS_MAX; i++) {
+        assert_false(quo_coordinator_answered(&c));
+        tag(&c, 2 * i + 1);
+        reply(&c, 0, QUO_NACK, 2 * i + 2, NULL);
+        reply(&c, 1, QUO_NACK, 2 * i + 2, NULL);
+        if (!quo_coordinator_answered(&c))
+            wake(&c);
+    }
+    check_timeout(&c, QUO_NOT_APPLIED);
+
+    /* What its ACCs did is another matter. */
+    start_rmw(&c, QUO_ATTEMPTS_MAX - 1);
+    for (unsigned i = 0; i <= 1; i++) {
+        assert_false(quo_coordinator_answered(&c));
+        tag(&c, 2 * i + 1);
+        promise(&c, 0, 2 * i + 1);
+        promise(&c, 1, 2 * i + 1);
+        step(&c, (struct quo_event){.type = QUO_EVENT_APPLIED, .decision = QUO_DECISION_WRITE});
+        reply(&c, 0, QUO_NACK, 2 * i + 2, NULL);
+        reply(&c, 1, QUO_NACK, 2 * i + 2, NULL);
+        if (!quo_coordinator_answered(&c))
+            wake(&c);
+    }
+    check_timeout(&c, QUO_UNKNOWN);
+}
+
+static void a_consensus_write_that_always_meets_a_newer_epoch(void **state)
+{
+    (void)state;
+    struct quo_coordinator c;
+    struct quo_plan newer;
+
+    start_rmw(&c, 0);
+    for (uint32_t i = 0; i <= QUO_ATTEMPTS_MAX; i++) {
+        assert_false(quo_coordinator_answered(&c));
+        tag(&c, i + 1);
+        plan_at(i + 2, &newer);
+        reply(&c, 1, QUO_WRONG_EPOCH, 0, &newer);
+    }
+    check_timeout(&c, QUO_NOT_APPLIED);
+}
+
+static void a_consensus_write_that_every_clock_refuses(void **state)
+{
+    (void)state;
+    struct quo_coordinator c;
+
+    start_rmw(&c, 0);
+    for (unsigned i = 0; i <= QUO_ATTEMPTS_MAX; i++) {
+        assert_false(quo_coordinator_answered(&c));
+        tag(&c, i + 1);
+        reply(&c, 0, QUO_SKEW, 0, NULL);
+        reply(&c, 1, QUO_SKEW, 0, NULL);
+    }
+    check_timeout(&c, QUO_NOT_APPLIED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +257,9 @@ int main(void)
         cmocka_unit_test(a_read_that_always_meets_a_newer_epoch),
         cmocka_unit_test(a_write_that_always_meets_a_newer_epoch),
         cmocka_unit_test(a_write_that_every_clock_refuses),
+        cmocka_unit_test(a_consensus_write_that_is_always_preempted),
+        cmocka_unit_test(a_consensus_write_that_always_meets_a_newer_epoch),
+        cmocka_unit_test(a_consensus_write_that_every_clock_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
