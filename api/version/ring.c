@@ -17,10 +17,6 @@ enum {
 };
 _Static_assert(AT_RESULT + 8 == QUO_RING_ENTRY_SIZE, "an entry is packed");
 
-/* Past this age no attempt of an operation without a key is under way any more: a deadline lies at
- * most QUO_TIMEOUT_MAX_MS ahead, told by one clock, and the age is told by two others. */
-#define UNKEYED_AGE_MAX_MS (QUO_TIMEOUT_MAX_MS + 2 * QUO_SKEW_MAX_MS)
-
 #define KEYED_BIT 0x80u
 
 bool quo_opid_equal(const struct quo_opid *a, const struct quo_opid *b)
@@ -117,9 +113,10 @@ bool quo_ring_find(struct quo_slice ring, const struct quo_opid *opid, struct qu
 
 bool quo_ring_complete_keyed(struct quo_version keyed_from, uint64_t since_ms, uint32_t retention_s)
 {
-    /* The sum cannot wrap: 48 bits and 42. */
+    /* Both moments were told by clocks that differ. The sum cannot wrap: 48 bits and 42. */
     return quo_version_is_none(keyed_from) ||
-           quo_version_ms(keyed_from) + (uint64_t)retention_s * 1000 < since_ms;
+           quo_version_ms(keyed_from) + (uint64_t)retention_s * 1000 + 2 * QUO_SKEW_MAX_MS <
+               since_ms;
 }
 
 /* What an append decides by, and how far it has come. */
@@ -136,7 +133,7 @@ static bool leave_out(const struct append *a, bool keyed, uint64_t at_ms)
 {
     const uint64_t age_ms = a->now_ms - at_ms;
     if (!keyed)
-        return age_ms > UNKEYED_AGE_MAX_MS || a->unkeyed > QUO_RING_UNKEYED_MAX;
+        return age_ms > QUO_RING_UNKEYED_MS || a->unkeyed > QUO_RING_UNKEYED_MAX;
     return age_ms > a->keyed_age_max_ms &&
            (a->keyed > QUO_RING_KEYED_MAX || age_ms > 2 * a->retention_ms);
 }

@@ -70,7 +70,7 @@ struct quo_ring_entry quo_ring_at(struct quo_slice ring, size_t i);
 bool quo_ring_find(struct quo_slice ring, const struct quo_opid *opid, struct quo_ring_entry *ret);
 
 /* Whether the ring would show an operation with an Idempotency-Key that was first tried no earlier
- * than `retention_s` before `since_ms`: keyed_from is older than that. */
+ * than `retention_s` before `since_ms`: keyed_from is older than that, by 2 * QUO_SKEW_MAX_MS. */
 bool quo_ring_complete_keyed(struct quo_version keyed_from, uint64_t since_ms,
                              uint32_t retention_s);
 
@@ -83,8 +83,8 @@ struct quo_ring_past {
 /* Appends an entry to a past and leaves out what is too old or too many:
  *   keyed entries older than twice the retention, and than retention + 2 * QUO_SKEW_MAX_MS, by the
  *   new entry's version;
- *   unkeyed ones older than QUO_TIMEOUT_MAX_MS + 2 * QUO_SKEW_MAX_MS, and the oldest of more than
- *   QUO_RING_UNKEYED_MAX;
+ *   unkeyed ones older than QUO_RING_UNKEYED_MS, and the oldest of more than QUO_RING_UNKEYED_MAX:
+ *   only attempts under way and whoever asks at once look for them;
  *   of more than QUO_RING_KEYED_MAX keyed ones the oldest, if it is older than the latter (so that
  *   there is always room for the unkeyed).
  * hist_from and keyed_from rise to what was left out. Clocks that replicas accept differ by

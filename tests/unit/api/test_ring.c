@@ -9,7 +9,8 @@
 
 #include "quorate/ring.h"
 
-#define UNKEYED_AGE_MAX_MS (QUO_TIMEOUT_MAX_MS + 2 * QUO_SKEW_MAX_MS)
+#define UNKEYED_AGE_MAX_MS QUO_RING_UNKEYED_MS
+#define MARGIN_MS (2 * QUO_SKEW_MAX_MS)
 #define START_MS 1700000000000u
 
 static uint64_t rng;
@@ -251,10 +252,10 @@ static void completeness_has_an_edge(void **state)
 {
     (void)state;
     const struct quo_version from = {(START_MS << 16) + 65535, UINT64_MAX};
-    assert_false(quo_ring_complete_keyed(from, START_MS, 0));
-    assert_true(quo_ring_complete_keyed(from, START_MS + 1, 0));
-    assert_false(quo_ring_complete_keyed(from, START_MS + 600000, 600));
-    assert_true(quo_ring_complete_keyed(from, START_MS + 600001, 600));
+    assert_false(quo_ring_complete_keyed(from, START_MS + MARGIN_MS, 0));
+    assert_true(quo_ring_complete_keyed(from, START_MS + MARGIN_MS + 1, 0));
+    assert_false(quo_ring_complete_keyed(from, START_MS + MARGIN_MS + 600000, 600));
+    assert_true(quo_ring_complete_keyed(from, START_MS + MARGIN_MS + 600001, 600));
     assert_false(quo_ring_complete_keyed(from, 0, 600)); /* nothing below zero is looked for */
     assert_false(quo_ring_complete_keyed(from, 0, UINT32_MAX));
     assert_false(quo_ring_complete_keyed(from, START_MS + 5000000000, UINT32_MAX));
