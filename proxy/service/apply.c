@@ -24,8 +24,8 @@ static enum quo_decision fail(struct quo_op *op)
     return QUO_DECISION_KEEP;
 }
 
-enum quo_decision quo_apply(struct quo_service *service, struct quo_op *op,
-                            const struct quo_effect *effect, struct quo_slice base)
+enum quo_decision quo_apply_change(struct quo_service *service, struct quo_op *op,
+                                   const struct quo_effect *effect, struct quo_slice base)
 {
     enum quo_decision decision = QUO_DECISION_KEEP;
     struct quo_record found, made;

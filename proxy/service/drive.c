@@ -129,7 +129,7 @@ static void apply(struct quo_service *service, struct quo_op *op, const struct q
 
     agenda->has_decision = true;
     agenda->decision =
-        quo_apply(service, op, effect, is_fresh ? agenda->fresh : op->part[QUO_OP_BASE]);
+        quo_apply_change(service, op, effect, is_fresh ? agenda->fresh : op->part[QUO_OP_BASE]);
     agenda->fresh = quo_slice(NULL, 0);
     quo_op_drop(&service->ops, op, QUO_OP_BASE);
 }
@@ -227,7 +227,7 @@ static void copy_base(struct quo_service *service, struct quo_op *op, struct quo
 {
     uint8_t *out;
 
-    /* Without room the part stays empty, which quo_send, quo_apply and quo_deliver take as a
+    /* Without room the part stays empty, which quo_send, quo_apply_change and quo_deliver take as a
      * failure. */
     if (quo_op_make(&service->ops, op, QUO_OP_BASE, record.len, &out) == QUO_OK)
         memcpy(out, record.data, record.len);
