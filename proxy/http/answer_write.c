@@ -130,9 +130,9 @@ static void describe(const struct quo_answer_case *of, struct quo_problem *ret)
     case QUO_CHANGE_RING_FULL:
         quo_problem_set(
             ret, type,
-            "The record remembers %u operations at most, each for the %u s of namespace "
-            "%s.",
-            QUO_RING_MAX, of->operation->ns->retention_s, of->operation->ns->name);
+            "The record remembers %u operations with a key at most, each for the %u s of "
+            "namespace %s.",
+            QUO_RING_KEYED_MAX, of->operation->ns->retention_s, of->operation->ns->name);
         break;
     default:
         quo_problem_set(ret, type, "%s.", quo_problem_info(type)->title);

@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import urllib.parse
+import uuid
 
 from contract import Contract
 
@@ -15,15 +16,22 @@ PROBLEM_FIELDS = {"type", "title", "status", "detail", "outcome"}
 
 
 class Answer:
-    """`receipt` is a dict of the Consistency-Receipt, `problem` the problem document; else None."""
+    """`receipt` is a dict of the Consistency-Receipt, `problem` the problem document, `json` any other
+    JSON document; else None."""
 
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
         field = headers.get("Consistency-Receipt")
         self.receipt = parse_dictionary(field) if field else None
-        self.problem = None
-        if (headers.get("Content-Type") or "").startswith("application/problem+json") and body:
-            self.problem = json.loads(body)
+        kind = (headers.get("Content-Type") or "").split(";")[0]
+        document = json.loads(body) if body and kind.endswith(("/json", "+json")) else None
+        self.problem = document if kind == "application/problem+json" else None
+        self.json = document if kind != "application/problem+json" else None
+
+    @property
+    def slug(self):
+        """The last part of the problem's type; None when there is no problem."""
+        return self.problem and self.problem["type"].rsplit("/", 1)[1]
 
     def __repr__(self):
         return (f"<{self.status} receipt={self.headers.get('Consistency-Receipt')!r} "
@@ -41,8 +49,8 @@ class _Connection(http.client.HTTPConnection):
 class Client:
     """`connects` counts the connections made so far: 1 as long as the first one is kept."""
 
-    def __init__(self, port, timeout, contract=CONTRACT):
-        self.port, self.contract = port, contract
+    def __init__(self, port, timeout, contract=CONTRACT, namespace="default"):
+        self.port, self.contract, self.namespace = port, contract, namespace
         self.connection = _Connection("127.0.0.1", port, timeout=timeout)
 
     @property
@@ -66,14 +74,35 @@ class Client:
                                 answer.body)
         return answer
 
-    def get(self, key, query="", namespace="default", **options):
-        return self.request("GET", target(namespace, key, query), **options)
+    def _target(self, key, query, namespace):
+        return target(namespace or self.namespace, key, query)
 
-    def put(self, key, value, query="", namespace="default", **options):
-        return self.request("PUT", target(namespace, key, query), body=value, **options)
+    def get(self, key, query="", namespace=None, **options):
+        return self.request("GET", self._target(key, query, namespace), **options)
 
-    def delete(self, key, query="", namespace="default", **options):
-        return self.request("DELETE", target(namespace, key, query), **options)
+    def put(self, key, value, query="", namespace=None, **options):
+        return self.request("PUT", self._target(key, query, namespace), body=value, **options)
+
+    def delete(self, key, query="", namespace=None, **options):
+        return self.request("DELETE", self._target(key, query, namespace), **options)
+
+    def patch(self, key, patch, query="", namespace=None, headers=None):
+        """`patch`: what becomes a JSON Merge Patch."""
+        return self.request("PATCH", self._target(key, query, namespace), body=json.dumps(patch),
+                            headers={"Content-Type": "application/merge-patch+json",
+                                     **(headers or {})})
+
+    def add(self, key, by, query="", namespace=None, headers=None, **bounds):
+        """Adds to a counter, within `min` and `max` if they are given."""
+        path = self._target(key, query, namespace).replace("/v1/kv/", "/v1/counters/", 1)
+        path, mark, rest = path.partition("?")
+        return self.request("POST", f"{path}:add{mark}{rest}", body=json.dumps({"by": by, **bounds}),
+                            headers={"Content-Type": "application/json", **(headers or {})})
+
+
+def new_key():
+    """The header that names a write so that it can be sent again."""
+    return {"Idempotency-Key": f'"{uuid.uuid4()}"'}
 
 
 def target(namespace, key, query=""):

@@ -23,10 +23,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
-from client import Client
+from client import Client, target
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("QUORATE_BIN", ROOT / "build" / "release")).resolve()
@@ -36,6 +37,8 @@ READY_SECONDS = 30 * PATIENCE
 STOP_SECONDS = 30 * PATIENCE
 SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:)")
 PR_SET_PDEATHSIG = 1
+# Name and kind of those that a cluster has unless it is given others.
+NAMESPACES = {"default": "mixed", "bank": "cas", "social": "crdt", "cache": "lww"}
 _libc = ctypes.CDLL(None)
 
 
@@ -49,6 +52,15 @@ def wait_until(condition, seconds, what):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}")
         time.sleep(0.02)
+
+
+def in_threads(function, count):
+    """Runs function(0) to function(count - 1) at once and waits for all."""
+    threads = [threading.Thread(target=function, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 class Ports:
@@ -180,8 +192,8 @@ class Cluster:
         self.cluster_id = random_id()
         self.replicas = replicas or min(3, nodes)
         self.namespaces = namespaces or [
-            {"id": number, "name": name, "kind": "lww", "timeout_ms": int(1000 * PATIENCE)}
-            for number, name in enumerate(("default", "social"), 1)]
+            {"id": number, "name": name, "kind": kind, "timeout_ms": int(1000 * PATIENCE)}
+            for number, (name, kind) in enumerate(NAMESPACES.items(), 1)]
         self.clients, self.nodes, self.proxies = [], [], []
         try:
             for number in range(1, nodes + 1):
@@ -308,9 +320,12 @@ def random_id():
 
 
 class ClusterTest(unittest.TestCase):
-    """Tests that share one cluster, made with `options` once a class. A failure shows the logs."""
+    """Tests that share one cluster, made with `options` once a class. A failure shows the logs.
+
+    `namespace` is what their clients speak to; a derived class may repeat them with another kind."""
 
     options = {}
+    namespace = "default"
     cluster = None
 
     @classmethod
@@ -323,10 +338,13 @@ class ClusterTest(unittest.TestCase):
         cls.cluster.__exit__(None, None, None)
 
     def setUp(self):
-        self.client = self.cluster.client()
+        self.client = self.cluster.client(namespace=self.namespace)
         self.addCleanup(self.client.close)
         # Tests of one class share the cluster, not their keys.
         self.prefix = f"{self.id().rsplit('.', 1)[1]}-{secrets.token_hex(4)}-"
+
+    def target(self, key, query=""):
+        return target(self.namespace, key, query)
 
     def run(self, result=None):
         before = len(result.failures) + len(result.errors)

@@ -4,7 +4,6 @@
 import os
 import unittest
 
-from client import target
 from cluster import ClusterTest
 
 KIB = 1024
@@ -41,9 +40,9 @@ class Values(ClusterTest):
 
     def test_slash_is_part_of_a_key_only_when_encoded(self):
         self.client.put(self.prefix + "a/b", b"slash")
-        self.assertIn("%2F", target("default", self.prefix + "a/b"))
+        self.assertIn("%2F", self.target(self.prefix + "a/b"))
         self.assertEqual(self.client.get(self.prefix + "a/b").body, b"slash")
-        raw = self.client.request("GET", f"/v1/kv/default/{self.prefix}a/b")
+        raw = self.client.request("GET", f"/v1/kv/{self.namespace}/{self.prefix}a/b")
         self.assertEqual(raw.problem["type"].rsplit("/", 1)[1], "bad-key")
         self.assertEqual(self.client.get(self.prefix + "a").status, 404)
 
@@ -82,13 +81,13 @@ class Values(ClusterTest):
             self.assertEqual(got.receipt["level"], level)
 
     def test_namespaces_are_apart(self):
-        self.client.put(self.prefix, b"one", namespace="default")
-        self.assertEqual(self.client.get(self.prefix, namespace="social").status, 404)
-        self.client.put(self.prefix, b"two", namespace="social")
-        self.assertEqual(self.client.get(self.prefix, namespace="default").body, b"one")
+        self.client.put(self.prefix, b"one")
+        self.assertEqual(self.client.get(self.prefix, namespace="bank").status, 404)
+        self.client.put(self.prefix, b"two", namespace="bank")
+        self.assertEqual(self.client.get(self.prefix).body, b"one")
 
     def test_a_strong_write_through_one_proxy_is_seen_through_the_other(self):
-        other = self.cluster.client(proxy=1)
+        other = self.cluster.client(proxy=1, namespace=self.namespace)
         for i in range(200):
             writer, reader = (self.client, other) if i % 2 else (other, self.client)
             put = writer.put(self.prefix, b"%d" % i, "level=strong")
@@ -107,7 +106,18 @@ class Values(ClusterTest):
         self.assertEqual((got.status, got.body), (200, b"soon"))
 
 
+class BlindValues(Values):
+    namespace = "cache"
+
+
+class MergedValues(Values):
+    namespace = "social"
+
+
 class Receipts(ClusterTest):
+    # A write at level quorum is the same as a strong one; through consensus the receipt says so.
+    quorum_writes_reach = "strong"
+
     def assert_receipt(self, answer, **expected):
         self.assertIsNotNone(answer.receipt, answer)
         got = {name: answer.receipt.get(name) for name in expected}
@@ -117,7 +127,8 @@ class Receipts(ClusterTest):
         for level, acks in (("eventual", 1), ("quorum", 2), ("strong", 2), ("all", 3)):
             put = self.client.put(self.prefix, b"x", f"level={level}")
             with self.subTest(level):
-                self.assert_receipt(put, asked=level, level=level, n=3, w=acks)
+                reached = self.quorum_writes_reach if level == "quorum" else level
+                self.assert_receipt(put, asked=level, level=reached, n=3, w=acks)
                 self.assertGreaterEqual(put.receipt["acks"], acks)
                 self.assertGreaterEqual(put.receipt["disk"], acks)
 
@@ -161,6 +172,11 @@ class Receipts(ClusterTest):
         got = self.client.get(self.prefix)
         self.assertEqual(put.headers["ETag"], f'"{put.receipt["version"]}"')
         self.assertEqual(got.receipt["version"], put.receipt["version"])
+
+
+class BlindReceipts(Receipts):
+    namespace = "cache"
+    quorum_writes_reach = "quorum"
 
 
 if __name__ == "__main__":
