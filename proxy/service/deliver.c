@@ -61,7 +61,8 @@ static bool has_record(enum quo_verdict verdict, bool is_consensus)
     }
 }
 
-/* A tombstone of a key that never was is no record to anybody outside. */
+/* The tombstone of a key that never was is no record to a write, but a read may ask for its ring.
+ */
 static void fill_record(struct quo_response *response, struct quo_slice bytes)
 {
     struct quo_record record;
@@ -75,7 +76,9 @@ static void fill_record(struct quo_response *response, struct quo_slice bytes)
     }
     QUO_INVARIANT(quo_record_decode(bytes, &record) == QUO_OK);
     bool is_tombstone = (record.flags & QUO_RECORD_TOMBSTONE) != 0;
-    if (is_tombstone && quo_version_is_none(record.changed))
+    bool is_read =
+        response->verdict == QUO_VERDICT_FOUND || response->verdict == QUO_VERDICT_ABSENT;
+    if (is_tombstone && quo_version_is_none(record.changed) && !is_read)
         return;
     /* What a read kept before it found nothing. */
     if (!is_tombstone && response->verdict == QUO_VERDICT_ABSENT)

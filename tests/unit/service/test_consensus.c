@@ -193,9 +193,12 @@ static void of_nothing_there_is_no_record(void **state)
     world_do(&w, 0, &put, &a);
     assert_int_equal(a.response.verdict, QUO_VERDICT_DECLINED);
     assert_true(quo_version_is_none(a.response.record.version));
+    /* A read may ask what was: the ring is there. */
     world_do(&w, 0, &get, &a);
     assert_int_equal(a.response.verdict, QUO_VERDICT_ABSENT);
-    assert_true(quo_version_is_none(a.response.record.version));
+    assert_int_equal(a.response.record.flags, QUO_RECORD_TOMBSTONE);
+    assert_int_equal(quo_ring_count(a.response.record.ring), 1);
+    assert_true(quo_version_is_none(a.response.receipt.version));
 }
 
 static void a_tombstone_is_shown_to_those_who_ask(void **state)
