@@ -41,6 +41,7 @@ static void random_add(struct quo_history_op *op, enum flavour flavour)
     if (flavour == PLAIN_COUNTER)
         op->min = INT64_MIN, op->max = INT64_MAX;
     op->value = op->outcome == QUO_HISTORY_OK ? (int64_t)below(5) : 0;
+    op->is_untold = op->outcome == QUO_HISTORY_OK && below(5) == 0;
 }
 
 static struct quo_history_op random_op(uint32_t id, enum flavour flavour)
@@ -70,7 +71,6 @@ static struct quo_history_op random_op(uint32_t id, enum flavour flavour)
     op.expected = op.type == QUO_HISTORY_CAS ? below(values) : 0;
     if (op.type == QUO_HISTORY_ADD)
         random_add(&op, flavour);
-    op.unsaid = op.type == QUO_HISTORY_ADD && op.outcome == QUO_HISTORY_OK && below(5) == 0;
     op.saw = op.outcome == QUO_HISTORY_FAILED && below(3) > 0;
     op.seen = op.saw ? below(values) : 0;
     return op;

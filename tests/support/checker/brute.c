@@ -64,7 +64,7 @@ static bool apply(const struct quo_history_op *op, int64_t held, int64_t *ret)
     case QUO_HISTORY_ADD:
         left = held + op->by;
         condition = left >= op->min && left <= op->max;
-        if (op->outcome == QUO_HISTORY_OK && !op->unsaid && left != op->value)
+        if (op->outcome == QUO_HISTORY_OK && !op->is_untold && left != op->value)
             return false;
         break;
     }

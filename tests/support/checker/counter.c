@@ -30,7 +30,7 @@ static bool tells(const struct quo_history_op *op, int64_t *ret)
         return op->saw;
     }
     *ret = certain(op) ? op->value - op->by : op->value;
-    return op->outcome == QUO_HISTORY_OK && !op->unsaid &&
+    return op->outcome == QUO_HISTORY_OK && !op->is_untold &&
            (certain(op) || op->level == QUO_LEVEL_STRONG || op->level == QUO_LEVEL_ALL);
 }
 
@@ -133,7 +133,7 @@ static int by_value(const void *a, const void *b)
     return (x->call > y->call) - (x->call < y->call);
 }
 
-/* Each begins where what is below it ended, or above, and holes are as large as what was not told. */
+/* Each begins where what is below it ended, or above; holes are as large as what was not told. */
 static struct quo_counter_finding judge_once(const struct quo_history_op **adds, size_t count,
                                              int way, int64_t untold)
 {
@@ -181,7 +181,7 @@ struct quo_counter_finding quo_counter_check(const struct quo_history_op *ops, s
     size_t n = 0;
     int64_t untold = 0; /* what the others may have added in between */
     for (size_t i = 0; i < count; i++) {
-        if (certain(&ops[i]) && !ops[i].unsaid)
+        if (certain(&ops[i]) && !ops[i].is_untold)
             adds[n++] = &ops[i];
         else if (possible(&ops[i]))
             untold += way * ops[i].by;

@@ -218,7 +218,7 @@ static enum quo_status read_values(struct reader *r, yajl_val line, struct quo_h
         return refuse(r, "a put needs a value");
     if (status == QUO_OK && op->type == QUO_HISTORY_DELETE && there)
         return refuse(r, "a delete has no value");
-    op->unsaid = op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK && !there;
+    op->is_untold = op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK && !there;
     if (status == QUO_OK)
         status = read_value(r, line, "expected", op, &op->expected, &expects);
     if (status == QUO_OK && op->type == QUO_HISTORY_CAS && !expects)
@@ -414,7 +414,7 @@ static void format_effect(const struct quo_history *names, const struct quo_hist
         break;
     case QUO_HISTORY_ADD:
         used = snprintf(out, size, "%+" PRId64, op->by);
-        if (op->outcome == QUO_HISTORY_OK && !op->unsaid)
+        if (op->outcome == QUO_HISTORY_OK && !op->is_untold)
             used += snprintf(out + used, size - (size_t)used, " -> %s", value);
         break;
     default:
@@ -479,7 +479,7 @@ static void write_values(FILE *out, const struct quo_history *names,
                          const struct quo_history_op *op)
 {
     bool unsaid = op->type == QUO_HISTORY_DELETE ||
-                  (op->type == QUO_HISTORY_ADD && (op->outcome != QUO_HISTORY_OK || op->unsaid));
+                  (op->type == QUO_HISTORY_ADD && (op->outcome != QUO_HISTORY_OK || op->is_untold));
     if (unsaid)
         fprintf(out, ",\"value\":null");
     else

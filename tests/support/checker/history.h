@@ -47,7 +47,7 @@ struct quo_history_op {
     int64_t value;        /* put, cas: what was written; get: what was seen; add: what it came to */
     int64_t expected;     /* cas */
     int64_t by, min, max; /* add; bounds of 64 bits are none */
-    bool unsaid;          /* of an add that is ok: what it came to was not told */
+    bool is_untold;       /* an add that is ok, but whose answer did not say what it came to */
     bool saw;             /* failed: `seen` is what the condition was judged by */
     int64_t seen;
     uint64_t call; /* one clock for the whole history; equal times count as concurrent */

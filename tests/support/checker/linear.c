@@ -418,7 +418,7 @@ static bool worth_trying(const struct quo_linear *l, const struct item *item)
     if (!quo_history_holds(op, l->state))
         return false;
     int64_t left = quo_history_leaves(op, l->state);
-    bool told = op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK && !op->unsaid;
+    bool told = op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK && !op->is_untold;
     if (told && left != op->value)
         return false;
     if (!item->open)

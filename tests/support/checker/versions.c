@@ -41,7 +41,7 @@ static const char *judge_same(const struct quo_history_op *a, const struct quo_h
 {
     if (!versioned(a) || !versioned(b) || !quo_version_equal(a->version, b->version))
         return NULL;
-    if (named(a) != named(b))
+    if (named(a) != named(b) && !a->is_untold && !b->is_untold)
         return "one version names two values";
     if (wrote(a) && wrote(b))
         return "two writes share a version";
