@@ -143,6 +143,8 @@ static void on_forwarded(struct quo_rmw *rmw, const struct quo_event *event,
     uint8_t restarts = rmw->outcome.restarts;
 
     if (event->outcome == NULL) {
+        if (event->sent)
+            quo_rmw_note_first(rmw, rmw->first_elsewhere);
         rmw->sent |= event->sent;
         quo_rmw_begin(rmw, effects);
         return;
@@ -150,6 +152,12 @@ static void on_forwarded(struct quo_rmw *rmw, const struct quo_event *event,
     rmw->outcome = *event->outcome;
     quo_receipt_count(&rmw->outcome.restarts, restarts);
     quo_receipt_count(&quo_rmw_receipt(rmw)->round_trips, round_trips);
+    /* A failure there says nothing of the ACCs that left here. */
+    if (rmw->sent && rmw->outcome.effect == QUO_NOT_APPLIED &&
+        rmw->outcome.verdict != QUO_VERDICT_DECLINED) {
+        rmw->outcome.verdict = QUO_VERDICT_TIMEOUT;
+        rmw->outcome.effect = QUO_UNKNOWN;
+    }
     rmw->answered = true;
     quo_effects_add(effects, QUO_EFFECT_ANSWER);
 }
@@ -194,10 +202,10 @@ static void start(struct quo_rmw *rmw, uint64_t now_us, struct quo_effects *effe
     if (quo_rmw_is_over(rmw, now_us, effects) ||
         (!rmw->options.forward_first && is_hopeless(rmw, effects)))
         return;
-    if (quo_rmw_may_warm(rmw) && !quo_version_is_none(rmw->options.warm)) {
-        rmw->warm = true;
+    rmw->warm =
+        quo_rmw_may_warm(rmw) && quo_version_compare(rmw->options.warm, rmw->options.first) > 0;
+    if (rmw->warm)
         rmw->seen = quo_version_max(rmw->seen, rmw->options.warm);
-    }
     quo_rmw_ask_for_tag(rmw, effects);
 }
 

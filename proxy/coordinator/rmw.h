@@ -50,7 +50,7 @@ struct quo_rmw_options {
     uint8_t restarts;
     struct quo_version seen; /* what it has seen */
     /* Of an operation that another proposer began: its first ballot (none: it made none), and
-     * whether an ACC of it may have left. Ours are above it. */
+     * whether an ACC of it may have left. Ours are above it, a warm one too or it is not used. */
     struct quo_version first;
     bool sent;
     bool may_forward;   /* emit FORWARD after QUO_FORWARD_AFTER preemptions, once */
@@ -81,8 +81,9 @@ struct quo_rmw {
     uint64_t chance;
 
     struct quo_version ballot, next;
-    struct quo_version first; /* no ballot of which an ACC may have left is below it */
-    struct quo_version seen;  /* above which the next ballot must be */
+    struct quo_version first;           /* no ballot of which an ACC may have left is below it */
+    struct quo_version first_elsewhere; /* FORWARD: likewise, of ballots made there */
+    struct quo_version seen;            /* above which the next ballot must be */
     bool sent;      /* an ACC of an earlier ballot, or elsewhere, may have been accepted */
     bool warm;      /* this attempt started warm */
     bool forwarded; /* it was handed on once */

@@ -6,7 +6,7 @@ void quo_rmw_begin_accept(struct quo_rmw *rmw, uint64_t now_us, struct quo_effec
         return;
     rmw->phase = QUO_RMW_ACC;
     quo_rmw_next_round(rmw, effects);
-    quo_rmw_note_first(rmw);
+    quo_rmw_note_first(rmw, rmw->ballot);
     quo_tally_init(&rmw->acks, rmw->plan.sets, quo_rmw_need_acks(rmw));
     rmw->asked = quo_plan_all(&rmw->plan);
     rmw->promised = 0;

@@ -36,21 +36,34 @@ void quo_rmw_begin(struct quo_rmw *rmw, struct quo_effects *effects)
 
 /* History must be complete from the lowest ballot on under which the operation may have taken
  * effect. */
-void quo_rmw_note_first(struct quo_rmw *rmw)
+void quo_rmw_note_first(struct quo_rmw *rmw, struct quo_version ballot)
 {
-    if (quo_version_is_none(rmw->first) || quo_version_compare(rmw->ballot, rmw->first) < 0)
-        rmw->first = rmw->ballot;
+    if (quo_version_is_none(rmw->first) || quo_version_compare(ballot, rmw->first) < 0)
+        rmw->first = ballot;
+}
+
+/* Below every ballot that another proposer may use from now on: one that it holds the promise of
+ * may be as old as a promise is kept. */
+static struct quo_version first_elsewhere(const struct quo_rmw *rmw)
+{
+    const uint64_t margin = quo_rmw_may_warm(rmw) ? (uint64_t)QUO_WARM_IDLE_MS << 16 : 0;
+    uint64_t hlc = rmw->ballot.hlc > margin ? rmw->ballot.hlc - margin : 1;
+
+    return (struct quo_version){.hlc = hlc};
 }
 
 void quo_rmw_forward(struct quo_rmw *rmw, uint64_t now_us, struct quo_effects *effects)
 {
     if (quo_rmw_is_over(rmw, now_us, effects))
         return;
-    quo_rmw_note_first(rmw);
     rmw->forwarded = true;
+    rmw->first_elsewhere = first_elsewhere(rmw);
     rmw->phase = QUO_RMW_FORWARD;
     struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_FORWARD);
-    effect->first = rmw->first;
+    effect->first = rmw->first_elsewhere;
+    if (!quo_version_is_none(rmw->first) &&
+        quo_version_compare(rmw->first, rmw->first_elsewhere) < 0)
+        effect->first = rmw->first;
     effect->sent = rmw->sent;
 }
 

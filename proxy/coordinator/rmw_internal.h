@@ -62,8 +62,8 @@ void quo_rmw_ask_for_tag(struct quo_rmw *rmw, struct quo_effects *effects);
 void quo_rmw_begin(struct quo_rmw *rmw, struct quo_effects *effects);
 /* A phase begins: its messages are of the next round. */
 void quo_rmw_next_round(struct quo_rmw *rmw, struct quo_effects *effects);
-/* The ballot's ACCs, or the operation itself, are about to leave. */
-void quo_rmw_note_first(struct quo_rmw *rmw);
+/* From this ballot on, ACCs of the operation may leave, or may have left elsewhere. */
+void quo_rmw_note_first(struct quo_rmw *rmw, struct quo_version ballot);
 /* Whether there may be another ballot; if not, it has answered. What this one may have left behind
  * is remembered. */
 bool quo_rmw_may_try_again(struct quo_rmw *rmw, struct quo_effects *effects);
