@@ -16,8 +16,8 @@ PROBLEM_FIELDS = {"type", "title", "status", "detail", "outcome"}
 
 
 class Answer:
-    """`receipt` is a dict of the Consistency-Receipt, `problem` the problem document, `json` any other
-    JSON document; else None."""
+    """`receipt` is a dict of the Consistency-Receipt, `problem` the problem document, `json` any
+    other JSON document; else None."""
 
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -96,7 +96,8 @@ class Client:
         """Adds to a counter, within `min` and `max` if they are given."""
         path = self._target(key, query, namespace).replace("/v1/kv/", "/v1/counters/", 1)
         path, mark, rest = path.partition("?")
-        return self.request("POST", f"{path}:add{mark}{rest}", body=json.dumps({"by": by, **bounds}),
+        return self.request("POST", f"{path}:add{mark}{rest}",
+                            body=json.dumps({"by": by, **bounds}),
                             headers={"Content-Type": "application/json", **(headers or {})})
 
 

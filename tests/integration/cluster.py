@@ -322,7 +322,8 @@ def random_id():
 class ClusterTest(unittest.TestCase):
     """Tests that share one cluster, made with `options` once a class. A failure shows the logs.
 
-    `namespace` is what their clients speak to; a derived class may repeat them with another kind."""
+    `namespace` is what their clients speak to; a derived class may repeat them with another kind.
+    """
 
     options = {}
     namespace = "default"

@@ -62,8 +62,9 @@ class Counters(ClusterTest):
             self.assertEqual(self.client.get(self.prefix).body, value)
 
     def test_conditions(self):
-        tag = self.client.add(self.prefix, 1, headers={"If-None-Match": "*"}).headers["ETag"]
-        self.assertEqual(self.client.add(self.prefix, 1, headers={"If-None-Match": "*"}).status, 412)
+        only_new = {"If-None-Match": "*"}
+        tag = self.client.add(self.prefix, 1, headers=only_new).headers["ETag"]
+        self.assertEqual(self.client.add(self.prefix, 1, headers=only_new).status, 412)
         self.assert_added(self.client.add(self.prefix, 1, headers={"If-Match": tag}), 2)
         self.assertEqual(self.client.add(self.prefix, 1, headers={"If-Match": tag}).status, 412)
 
