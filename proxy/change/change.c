@@ -76,8 +76,9 @@ static enum quo_decision replay(const struct apply *a, const struct quo_ring_ent
     /* What found itself without a key is no second request. */
     a->result->replayed =
         a->change->type == QUO_CHANGE_RESOLVE || quo_opid_is_keyed(&a->change->opid);
-    a->result->has_counter = a->change->type == QUO_CHANGE_ADD &&
-                             (entry->code == QUO_CHANGE_DONE || entry->code == QUO_CHANGE_BOUND);
+    /* Who resolves does not know what the operation was; but only a counter has bounds. */
+    a->result->has_counter = entry->code == QUO_CHANGE_BOUND ||
+                             (a->change->type == QUO_CHANGE_ADD && entry->code == QUO_CHANGE_DONE);
     a->result->counter = a->result->has_counter ? entry->result : 0;
     return QUO_DECISION_FOUND;
 }

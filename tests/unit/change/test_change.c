@@ -627,6 +627,14 @@ static void resolves_what_was_decided(void **state)
     apply(w, 30, &resolve, QUO_DECISION_FOUND, QUO_CHANGE_CONDITION);
     assert_changed(w, 10);
     assert_true(w->result.replayed);
+    struct quo_change bounded = add_of(keyed("b"), 5);
+    bounded.has_max = true;
+    bounded.max = 9;
+    apply(w, 40, &bounded, QUO_DECISION_WRITE, QUO_CHANGE_BOUND);
+    resolve = resolve_of(keyed("b"), 5);
+    apply(w, 50, &resolve, QUO_DECISION_FOUND, QUO_CHANGE_BOUND);
+    assert_true(w->result.has_counter);
+    assert_int_equal(w->result.counter, 5);
 }
 
 static void fences_what_was_not(void **state)
