@@ -1,158 +1,240 @@
-"""Clients: many at once over raw sockets, and what each of them saw as a history.
+"""What clients want, how they go about it, and what each of them saw as a history.
 
-A record says what the answer said and nothing more. A write without an answer is unknown; a request
-that certainly never left is no operation.
+A record says what the answers said and nothing more. A write without an answer is unknown, a request
+that certainly never left is no operation. A write with an Idempotency-Key is sent again, through
+changing proxies, until an answer is definite: all of that is one operation.
 """
 import asyncio
+import collections
 import json
 import random
 import re
 import time
-import zlib
 
-HTTP_PORT = 7000
+import resolve
+from wire import Connections, Refused, body_of, now_us, value_of
+
 OPERATION_MS = 700
 CLIENT_SECONDS = 2.0  # patience beyond the operation's own timeout: proxies are paused too
-CONNECT_SECONDS = 1.0
-OPERATIONS_PER_KEY = 200
-UNKNOWN_PER_KEY = 24  # open-ended writes are what makes a verdict expensive
-CLOCK_SKEW = "503 clock-skew"
-LARGE = 6000  # bytes: more than rides in every replica's reply
+HASTY_SHARE, HASTY_SECONDS = 0.1, 0.02  # of those who send again: they do not wait for an answer
+HURRIED_SHARE, HURRIED_MS = 0.1, 20  # of writes through consensus: the proxy has hardly any time
+RETRY_SECONDS = 12  # well below the namespaces' retention
+RACE_SHARE = 0.2  # of writes that are sent again while somebody has them resolved
 
 _RECEIPT = {name: re.compile(pattern) for name, pattern in (
-    ("level", rb"\blevel=([a-z]+)"), ("version", rb'\bversion="([0-9a-f]{32})"'),
-    ("w", rb"\bw=(\d+)"), ("dw", rb"\bdw=(\d+)"), ("r", rb"\br=(\d+)"), ("acks", rb"\backs=(\d+)"),
-    ("disk", rb"\bdisk=(\d+)"), ("replies", rb"\breplies=(\d+)"))}
+    ("level", r"\blevel=([a-z]+)"), ("version", r'\bversion="([0-9a-f]{32})"'),
+    ("w", r"\bw=(\d+)"), ("dw", r"\bdw=(\d+)"), ("r", r"\br=(\d+)"), ("acks", r"\backs=(\d+)"),
+    ("disk", r"\bdisk=(\d+)"), ("replies", r"\breplies=(\d+)"))}
 _STRENGTH = {"eventual": 1, "quorum": 2, "strong": 3, "all": 4}
+_MAY_REFUSE = {"contention", "operation-fenced", "history-lost", "too-many-idempotency-keys",
+               "too-many-in-flight"}
 
 
-def body_of(tag):
-    """The bytes written for the value `tag`; one in sixteen is large."""
-    text = tag.encode()
-    return text if int(tag) % 16 else text.ljust(LARGE, b".")
+class Key:
+    """`space` is its namespace; `model` what the checker takes it for."""
+
+    def __init__(self, name, workload, space, model="register"):
+        self.name, self.workload, self.space, self.model = name, workload, space, model
+        self.full = False  # its record had no room for another Idempotency-Key
+        self.unknown = 0
 
 
-def value_of(body):
-    """The inverse; anything else than what some client wrote is named by its hash."""
-    tag = body.rstrip(b".")
-    if tag.isdigit() and body_of(tag.decode()) == body:
-        return tag.decode()
-    return f"corrupt-{len(body)}-{zlib.crc32(body):08x}"
+class Wish:
+    """One operation, however many requests it takes.
 
+    `expected` with `tag`: what a cas wants to replace; both None: nothing. `name`: its
+    Idempotency-Key.
+    """
 
-class Refused(Exception):
-    """Nothing left this client."""
+    def __init__(self, op, key, level="strong", value=None, **more):
+        self.op, self.key, self.level, self.value = op, key, level, value
+        self.expected, self.tag = more.get("expected"), more.get("tag")
+        self.by, self.least, self.name = more.get("by"), more.get("least"), more.get("name")
 
+    def request(self, milliseconds):
+        """(method, path, fields, body)"""
+        query = f"?level={self.level}&timeout={milliseconds}ms"
+        fields = [("Idempotency-Key", f'"{self.name}"')] if self.name else []
+        if self.op == "add":
+            body = {"by": self.by} | ({"min": self.least} if self.least is not None else {})
+            fields.append(("Content-Type", "application/json"))
+            path = f"/v1/counters/{self.key.space}/{self.key.name}:add{query}"
+            return "POST", path, fields, json.dumps(body).encode()
+        path = f"/v1/kv/{self.key.space}/{self.key.name}{query}"
+        method = self.op.upper()
+        if self.op == "cas":
+            method = "DELETE" if self.value is None else "PUT"
+            fields.append(("Prefer", "return=representation"))
+            fields.append(("If-Match", f'"{self.tag}"') if self.tag else ("If-None-Match", "*"))
+        return method, path, fields, body_of(self.value) if method == "PUT" else b""
 
-class Lost(Exception):
-    """No answer, and the request may have arrived."""
+    def is_write(self):
+        return self.op != "get"
 
+    def is_conditional(self):
+        return self.op in ("cas", "add")
 
-class Connection(asyncio.Protocol):
-    """One HTTP/1.1 connection with one request at a time."""
-
-    def __init__(self):
-        self.transport, self.waiter, self.buffer, self.open = None, None, b"", True
-
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def connection_lost(self, error):
-        self.open = False
-        self._finish(None)
-
-    def data_received(self, data):
-        self.buffer += data
-        end = self.buffer.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = self.buffer[:end].lower()
-        at = head.find(b"content-length:")
-        length = int(head[at + 15:].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(self.buffer) < end + 4 + length:
-            return
-        answer = (int(self.buffer[9:12]), self.buffer[:end], self.buffer[end + 4:end + 4 + length])
-        self.buffer = self.buffer[end + 4 + length:]
-        if b"connection: close" in head:
-            self.close()
-        self._finish(answer)
-
-    def _finish(self, answer):
-        if self.waiter and not self.waiter.done():
-            self.waiter.set_result(answer)
-
-    def close(self):
-        self.open = False
-        if self.transport:
-            self.transport.abort()
-
-    async def ask(self, request, seconds):
-        loop = asyncio.get_running_loop()
-        self.waiter = loop.create_future()
-        timer = loop.call_later(seconds, self._finish, None)
-        self.transport.write(request)
-        answer = await self.waiter
-        timer.cancel()
-        if answer is None:
-            self.close()
-            raise Lost
-        return answer
+    def is_consensus(self):
+        """Whether it can be resolved: the rest of the writes are blind."""
+        return self.is_write() and (self.key.space == "bank" or self.key.space == "mixed"
+                                    and (self.level != "eventual" or self.is_conditional()))
 
 
 class Client:
     """One at a time; changes the proxy now and then."""
 
     def __init__(self, load, number):
-        self.load, self.number = load, number
-        self.connections = {}
+        self.load, self.number, self.random = load, number, load.random
+        self.connections = Connections(load.proxies)
         self.proxy = number % len(load.proxies)
 
-    async def connection(self, proxy):
-        connection = self.connections.get(proxy)
-        if connection and connection.open:
-            return connection
-        try:
-            _, connection = await asyncio.wait_for(
-                asyncio.get_running_loop().create_connection(
-                    Connection, self.load.proxies[proxy], HTTP_PORT), CONNECT_SECONDS)
-        except (OSError, asyncio.TimeoutError):
-            raise Refused from None
-        self.connections[proxy] = connection
-        return connection
+    def wander(self):
+        """To another proxy."""
+        count = len(self.load.proxies)
+        self.proxy = (self.proxy + self.random.randrange(1, max(2, count))) % count
 
-    async def operate(self, op, key, level, value=None, proxy=None, milliseconds=OPERATION_MS):
-        """Does one operation and records it. Returns the record, None if nothing was sent."""
-        if proxy is None:
-            if self.load.random.random() < 0.1:
-                self.proxy = self.load.random.randrange(len(self.load.proxies))
-            proxy = self.proxy
-        body = body_of(value) if op == "put" else b""
-        request = (f"{op.upper()} /v1/kv/default/{key}?level={level}&timeout={milliseconds}ms "
-                   f"HTTP/1.1\r\nHost: q\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
-        try:
-            connection = await self.connection(proxy)
-            call = time.monotonic_ns() // 1000
-            answer = await connection.ask(request, milliseconds / 1000 + CLIENT_SECONDS)
-        except Refused:
-            self.proxy = self.load.random.randrange(len(self.load.proxies))
-            self.load.refused += 1
-            await asyncio.sleep(0.05)
-            return None
-        except Lost:
-            self.proxy = self.load.random.randrange(len(self.load.proxies))
-            return self.load.record(self.number, key, op, level, value, call, None, None)
-        now = time.monotonic_ns() // 1000
-        return self.load.record(self.number, key, op, level, value, call, now, answer)
+    def timeout(self, wish):
+        """Milliseconds that the proxy gets."""
+        if wish.is_consensus() and self.random.random() < HURRIED_SHARE:
+            return self.random.randint(1, HURRIED_MS)
+        return OPERATION_MS
+
+    def patience(self, wish, milliseconds):
+        if wish.name and self.random.random() < HASTY_SHARE:
+            return self.random.random() * HASTY_SECONDS
+        return milliseconds / 1000 + CLIENT_SECONDS
+
+    async def operate(self, wish, proxy=None, timeout=None):
+        """Does the operation and records it. Returns the record, None if nothing was sent."""
+        if proxy is None and self.random.random() < 0.1:
+            self.wander()
+        story = Story(self.load, wish, self.number)
+        until = time.monotonic() + RETRY_SECONDS
+        while not story.over:
+            try:
+                call, milliseconds = now_us(), timeout or self.timeout(wish)
+                answer = await self.connections.ask(
+                    self.proxy if proxy is None else proxy, *wish.request(milliseconds),
+                    seconds=self.patience(wish, milliseconds))
+            except Refused:
+                self.load.refused += 1
+                self.wander()
+                await asyncio.sleep(0.05)
+                if story.record is None:
+                    return None
+            else:
+                story.hear(call, answer)
+                if answer is None:
+                    self.wander()
+            if story.over or not wish.name or time.monotonic() > until:
+                break
+            self.wander()
+            await asyncio.sleep(story.pause())
+        return await story.end(proxy is None)
+
+
+class Story:
+    """How one operation goes: from its first request to what became of it."""
+
+    def __init__(self, load, wish, process):
+        self.load, self.wish, self.process = load, wish, process
+        self.record = None  # from the first request on
+        self.over = False  # the answer was definite
+        self.maybe = False  # a request may have taken effect, or may yet
+        self.links = []  # to the operation, as answers gave them
+        self.race = None  # who resolves it meanwhile
+        self.full = False
+        self.tally = load.tallies[wish.key.workload]
+
+    def hear(self, call, answer):
+        """An answer, or None for none."""
+        load, wish = self.load, self.wish
+        if self.record is None:
+            self.record = load.begin(self.process, wish, call)
+        self.full = False
+        self.tally["requests"] += wish.is_write()
+        if answer is None:
+            self.maybe = True
+            return
+        self.record["return"] = answer.time
+        if answer.header(b"idempotent-replayed"):
+            self.tally["replays"] += 1
+        if answer.status in (200, 204) or wish.op == "get" and answer.slug() == "key-not-found":
+            self.over = True
+            self.record["outcome"] = "ok"
+            load.take(self.record, wish, answer)
+        else:
+            self.hear_failure(answer)
+
+    def hear_failure(self, answer):
+        load, wish = self.load, self.wish
+        slug = answer.slug()
+        name = f"{answer.status} {slug}".strip()
+        load.statuses[name] = load.statuses.get(name, 0) + 1
+        self.tally[answer.status] += 1
+        load.suspect(wish, answer)
+        if not wish.is_write():
+            self.maybe = True
+            return
+        said = answer.problem().get("outcome") if answer.status != 412 else "failed"
+        operation = answer.problem().get("operation", "")
+        if wish.is_consensus() and operation and "/operations/v" not in operation:
+            self.links.append(operation)
+        if said == "failed" and wish.is_conditional():
+            self.over = True
+            self.record["outcome"] = "failed"
+            load.take_refusal(self.record, wish, answer)
+        elif slug == "operation-fenced" and wish.name:
+            self.over = True
+            self.record["outcome"] = "not-applied"
+        elif slug == "too-many-idempotency-keys":
+            self.full = self.wish.key.full = True
+        elif slug == "history-lost":
+            self.over = True  # this request did nothing; of those before nobody can tell
+        elif said != "not-applied":
+            self.maybe = True
+            if self.links and wish.name and self.race is None \
+                    and load.random.random() < RACE_SHARE:
+                self.race = asyncio.ensure_future(
+                    resolve.resolve(load, wish, self.links[-1], resolve.SECONDS))
+
+    def pause(self):
+        """Seconds until it is sent again."""
+        if self.full:
+            return self.load.random.uniform(0.5, 2)
+        return self.load.random.uniform(0.01, 0.2)
+
+    async def end(self, may_resolve):
+        """Nothing more is sent. Returns the record as it goes into the history."""
+        load, wish, record = self.load, self.wish, self.record
+        if record["outcome"] == "unknown" and wish.is_write() and not self.maybe:
+            record["outcome"] = "not-applied"
+        first = record["outcome"]
+        decision = await self.race if self.race else None
+        if first == "unknown" and wish.is_write():
+            self.tally["unknown at first"] += 1
+            if self.links and may_resolve and decision is None:
+                decision = await resolve.resolve(load, wish, load.random.choice(self.links),
+                                                 resolve.SECONDS)
+        if decision:
+            resolve.settle(load, wish, record, decision)
+        elif first == "unknown" and self.links:
+            load.unresolved.append((wish, record, self.links[0]))
+        wish.key.unknown += record["outcome"] == "unknown" and wish.is_write()
+        load.keep(wish, record)
+        return record
 
 
 class Load:
     """The shared side: the pace, the history, the counts."""
 
-    def __init__(self, proxies, rate, seed):
-        self.proxies, self.rate = proxies, rate
+    def __init__(self, proxies, rate, seed, retention):
+        self.proxies, self.rate, self.retention = proxies, rate, retention
         self.random = random.Random(f"load-{seed}")
-        self.histories = {}  # workload -> key -> records
-        self.key_workload = {}
+        self.histories = {}  # workload -> key's name -> records
+        self.keys = {}  # name -> Key
+        self.tallies = collections.defaultdict(collections.Counter)  # by workload
+        self.unresolved = []  # (wish, record, link)
         self.next_id = 1
         self.refused = 0
         self.outcomes = {}  # (op, outcome) -> count
@@ -171,9 +253,10 @@ class Load:
         self.next_id += 1
         return str(self.next_id)
 
-    def own(self, workload, key):
-        self.key_workload[key] = workload
-        self.histories.setdefault(workload, {})[key] = []
+    def own(self, key):
+        self.keys[key.name] = key
+        self.histories.setdefault(key.workload, {})[key.name] = []
+        return key
 
     async def turn(self):
         """Waits for the next slot of the common pace. A backlog of over a second is let go."""
@@ -182,192 +265,92 @@ class Load:
         if self.slot > now:
             await asyncio.sleep(self.slot - now)
 
-    def record(self, process, key, op, level, value, call, now, answer):
-        status, head, body = answer or (None, b"", b"")
-        outcome, version, reached = "unknown", None, level
-        if status in (200, 204) or (status == 404 and op == "get" and b"key-not-found" in body):
-            outcome = "ok"
-            receipt = self.receipt(op, level, head)
-            version, reached = receipt.get("version"), receipt.get("level", level)
-            if op == "get":
-                value = value_of(body) if status == 200 else None
-        elif status is not None:
-            if op != "get" and b'"outcome"' in body:
-                said = json.loads(body)["outcome"]
-                outcome = "not-applied" if said == "not-applied" else "unknown"
-            if status < 500 and status not in (429,):
-                self.problems.append(f"{op} {key} level={level} was answered {status}: {body!r}")
-            if status == 503 and op != "get" and outcome != "not-applied":
-                self.problems.append(f"503 without not-applied: {op} {key}: {body!r}")
-            if status == 500:
-                self.problems.append(f"{op} {key} level={level} was answered 500: {body!r}")
-            slug = re.search(rb"/problems/([a-z-]+)", body)
-            name = f"{status} {slug.group(1).decode() if slug else ''}".strip()
-            self.statuses[name] = self.statuses.get(name, 0) + 1
-        if op == "delete":
-            value = None
-        entry = {"id": self.next_id, "process": process, "key": key, "op": op, "level": reached,
-                 "value": value, "call": call, "return": now, "outcome": outcome}
+    def begin(self, process, wish, call):
         self.next_id += 1
-        if version:
-            entry["version"] = version
-        self.histories[self.key_workload[key]][key].append(entry)
-        counted = ("read" if op == "get" else "write", outcome)
-        self.outcomes[counted] = self.outcomes.get(counted, 0) + 1
-        if outcome == "ok" and _STRENGTH[reached] >= _STRENGTH["strong"]:
-            self.successes[counted[0]].append(now)
-        return entry
+        record = {"id": self.next_id, "process": process, "key": wish.key.name, "op": wish.op,
+                  "level": wish.level, "value": wish.value, "call": call, "return": None,
+                  "outcome": "unknown"}
+        if wish.op == "cas":
+            record["expected"] = wish.expected
+        if wish.op == "add":
+            record["by"] = wish.by
+            if wish.least is not None:
+                record["min"] = wish.least
+        return record
 
-    def receipt(self, op, level, head):
+    def keep(self, wish, record):
+        """The operation is over: into the history with it."""
+        self.histories[wish.key.workload][wish.key.name].append(record)
+        self.tallies[wish.key.workload]["operations"] += 1
+        outcome = record["outcome"]
+        counted = ("write" if wish.is_write() else "read", outcome)
+        self.outcomes[counted] = self.outcomes.get(counted, 0) + 1
+        if outcome in ("ok", "failed") and _STRENGTH[record["level"]] >= _STRENGTH["strong"]:
+            self.successes[counted[0]].append(record["return"])
+
+    def take(self, record, wish, answer):
+        """What a success says."""
+        receipt = self.receipt(wish, answer)
+        record["level"] = receipt.get("level", wish.level)
+        version = answer.etag() if wish.is_consensus() else receipt.get("version")
+        if version:
+            record["version"] = version
+        if wish.op == "get":
+            record["value"] = self.value_seen(wish, answer) if answer.status == 200 else None
+        elif wish.op == "add":
+            record["value"] = json.loads(answer.body)["value"]
+        elif answer.status == 200 and value_of(answer.body) != wish.value:
+            self.problems.append(f"{wish.op} {wish.key.name} of {wish.value} was answered "
+                                 f"{value_of(answer.body)}")
+
+    def value_seen(self, wish, answer):
+        if wish.key.model == "register":
+            return value_of(answer.body)
+        if re.fullmatch(rb"0|-?[1-9][0-9]*", answer.body):
+            return int(answer.body)
+        self.problems.append(f"the counter {wish.key.name} is {answer.body!r}")
+        return None
+
+    def take_refusal(self, record, wish, answer):
+        """What was there instead of what a condition wanted. A replay shows what is there now."""
+        if wish.op == "add":
+            record["seen"] = answer.problem()["value"]
+        elif answer.header(b"idempotent-replayed") is None:
+            record["seen"] = None if answer.problem() else value_of(answer.body)
+            if answer.problem() and answer.etag():
+                self.problems.append(f"a 412 of {wish.key.name} without the value: {answer.body!r}")
+            if answer.etag():
+                record["version"] = answer.etag()
+
+    def suspect(self, wish, answer):
+        """Complains of a failure that no fault excuses."""
+        slug, outcome = answer.slug(), answer.problem().get("outcome")
+        said = f"{wish.op} {wish.key.name} level={wish.level} was answered {answer.status}: "
+        said += repr(answer.body)
+        blind_neighbours = wish.key.workload == "mixed-cas"
+        if answer.status == 412 and wish.is_conditional():
+            return
+        if answer.status < 500 and slug not in _MAY_REFUSE or answer.status == 500:
+            self.problems.append(said)
+        elif slug == "operation-fenced" and not wish.name \
+                or slug == "history-lost" and not (wish.name and blind_neighbours):
+            self.problems.append(f"nobody gave a reason for that: {said}")
+        elif answer.status == 503 and wish.is_write() and outcome != "not-applied":
+            self.problems.append(f"503 without not-applied: {said}")
+
+    def receipt(self, wish, answer):
         """Reads the receipt and holds it against what was asked: never less."""
-        start = head.lower().find(b"consistency-receipt:")
-        field = head[start:].split(b"\r\n", 1)[0] if start >= 0 else b""
-        found = {name: match.group(1).decode() for name, match in
+        field = answer.header(b"consistency-receipt") or ""
+        found = {name: match.group(1) for name, match in
                  ((name, pattern.search(field)) for name, pattern in _RECEIPT.items()) if match}
         number = {name: int(found.get(name, 0)) for name in
                   ("w", "dw", "r", "acks", "disk", "replies")}
+        level = wish.level
         short = (_STRENGTH.get(found.get("level"), 0) < _STRENGTH[level]
                  or number["acks"] < number["w"] or number["disk"] < number["dw"]
-                 or number["replies"] < number["r"] and op == "get"
-                 or _STRENGTH[level] > 2 and b"stable" not in field and "version" in found)
+                 or number["replies"] < number["r"] and wish.op == "get"
+                 or _STRENGTH[level] > 2 and "stable" not in field and "version" in found)
         if short:
-            self.problems.append(f"a receipt that shows less than level={level} for a {op}: "
-                                 f"{field.decode(errors='replace')}")
+            self.problems.append(f"a receipt that shows less than level={level} for a {wish.op}: "
+                                 f"{field}")
         return found
-
-
-# What the clients of a group do: (share, operation, level).
-MIXES = {
-    "register": ((46, "get", "strong"), (5, "get", "quorum"), (2, "get", "all"),
-                 (35, "put", "strong"), (2, "put", "quorum"), (2, "put", "all"),
-                 (8, "delete", "strong")),
-    "mixed": ((38, "get", "strong"), (8, "get", "eventual"), (22, "put", "strong"),
-              (22, "put", "eventual"), (5, "delete", "strong"), (5, "delete", "eventual")),
-    "recreate": ((25, "get", "strong"), (40, "put", "strong"), (35, "delete", "strong")),
-}
-WORKLOADS = ("register", "set", "mixed", "recreate")
-CLIENTS_PER_KEY = 6
-
-
-class Group:
-    """A few clients on one key at a time; a new key when it has seen enough."""
-
-    def __init__(self, load, workload, number):
-        self.load, self.workload, self.number = load, workload, number
-        self.keys, self.left, self.unknown = 0, 0, 0
-        self.key = None
-        mix = MIXES[workload]
-        self.shares, self.choices = [m[0] for m in mix], [m[1:] for m in mix]
-
-    def next_key(self):
-        if self.left == 0 or self.unknown >= UNKNOWN_PER_KEY:
-            self.keys += 1
-            self.key = f"{self.workload}-{self.number}-{self.keys}"
-            self.left, self.unknown = OPERATIONS_PER_KEY, 0
-            self.load.own(self.workload, self.key)
-        self.left -= 1
-        return self.key
-
-    async def run(self, client):
-        while not self.load.stopping:
-            await self.load.turn()
-            (op, level), = self.load.random.choices(self.choices, self.shares)
-            key = self.next_key()
-            entry = await client.operate(op, key, level,
-                                         self.load.fresh() if op == "put" else None)
-            if entry and key == self.key and op != "get" and entry["outcome"] == "unknown":
-                self.unknown += 1
-
-
-async def run_set(load, client, number):
-    """Unique keys, each written once; now and then one is read at once."""
-    count = 0
-    while not load.stopping:
-        await load.turn()
-        count += 1
-        key = f"set-{number}-{count}"
-        load.own("set", key)
-        entry = await client.operate("put", key, "strong", load.fresh())
-        if entry is None:
-            del load.histories["set"][key]
-        elif load.random.random() < 0.1:
-            await client.operate("get", key, "strong")
-
-
-def start_clients(load, workloads, groups):
-    """Returns the tasks of all clients: `groups` groups, shared among the workloads."""
-    tasks = []
-    for number in range(groups):
-        workload = workloads[number % len(workloads)]
-        group = None if workload == "set" else Group(load, workload, number)
-        for _ in range(CLIENTS_PER_KEY):
-            client = load.client()
-            tasks.append(asyncio.ensure_future(
-                group.run(client) if group else run_set(load, client, client.number)))
-    return tasks
-
-
-async def count_future(load, readers=24):
-    """How many keys cannot be read strongly because a wrong clock gave them a version in the
-    future, which right clocks refuse to spread."""
-    work = iter([key for workload, histories in load.histories.items() for key in histories])
-    refused = []
-
-    async def read():
-        client = load.client()
-        for key in work:
-            before = load.statuses.get(CLOCK_SKEW, 0)
-            entry = await client.operate("get", key, "strong", milliseconds=5000)
-            if entry and entry["outcome"] != "ok" and load.statuses.get(CLOCK_SKEW, 0) > before:
-                refused.append(key)
-
-    await asyncio.gather(*(read() for _ in range(readers)))
-    return len(set(refused))
-
-
-async def read_everything(load, readers=24):
-    """After the faults: every key strongly through every proxy (keys of a set through one), at
-    level all, and once more at level eventual through every proxy, which must show the same."""
-    keys = [(workload, key) for workload, histories in load.histories.items() for key in histories]
-    work = iter(enumerate(keys))
-    stale = []
-
-    async def insist(client, key, level, proxy):
-        for _ in range(20):
-            entry = await client.operate("get", key, level, proxy=proxy, milliseconds=5000)
-            if entry and entry["outcome"] == "ok":
-                return entry
-            await asyncio.sleep(0.25)
-        load.problems.append(f"after everything was healed, get {key} level={level} through proxy-"
-                             f"{proxy + 1} does not succeed: {entry}")
-        return None
-
-    async def converged(client, key, proxy, value):
-        """Late messages of writes that nobody waits for may still change it: look again."""
-        for _ in range(10):
-            seen = await insist(client, key, "eventual", proxy)
-            if seen is None or seen["value"] == value:
-                return
-            again = await insist(client, key, "all", proxy)
-            value = again["value"] if again else value
-        stale.append(f"the replicas do not agree on {key} after reads at level all")
-
-    async def read():
-        client = load.client()
-        for number, (workload, key) in work:
-            proxies = range(len(load.proxies))
-            if workload == "set":
-                await insist(client, key, "strong", number % len(proxies))
-                continue
-            for proxy in proxies:
-                await insist(client, key, "strong", proxy)
-            last = await insist(client, key, "all", number % len(proxies))
-            if last:
-                for proxy in proxies:
-                    await converged(client, key, proxy, last["value"])
-            if len(load.problems) > 100:
-                return
-
-    await asyncio.gather(*(read() for _ in range(readers)))
-    load.problems += stale
-    return len(keys)

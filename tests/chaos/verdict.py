@@ -7,7 +7,7 @@ KEYS_PER_FILE = 64
 JUDGE_SECONDS = 300
 
 
-def write_histories(folder, histories):
+def write_histories(folder, histories, models):
     """{workload: [files]}; whole keys, few a file: the checker's time grows with both."""
     written = {}
     for workload, keys in histories.items():
@@ -17,6 +17,8 @@ def write_histories(folder, histories):
             path = folder / f"{workload}-{start // KEYS_PER_FILE:05}.ndjson"
             with open(path, "w", encoding="ascii") as out:
                 for key in names[start:start + KEYS_PER_FILE]:
+                    if models[key] != "register":
+                        out.write(json.dumps({"key": key, "model": models[key]}) + "\n")
                     for entry in keys[key]:
                         out.write(json.dumps(entry, separators=(",", ":")) + "\n")
             written[workload].append(path)

@@ -1,5 +1,6 @@
 """The machines of one run: a network namespace, an address, and for nodes a disk, for each."""
 import asyncio
+import collections
 import fcntl
 import json
 import os
@@ -12,9 +13,10 @@ import time
 
 from sandbox import Unavailable, command, die_with_parent
 
-NODE_PORT, HTTP_PORT, RELAY_PORT = 7001, 7000, 9000
+NODE_PORT, PEER_PORT, HTTP_PORT, RELAY_PORT = 7001, 7002, 7000, 9000
 DRIVER = "10.77.0.1"
 VOLUME_BYTES = 192 << 20
+NAMESPACES = {"lww": "lww", "bank": "cas", "mixed": "mixed"}  # name -> kind
 NODE_SETTINGS = """
 cache_bytes = 8388608;
 write_buffer_bytes = 4194304;
@@ -22,6 +24,7 @@ disk_reserve_bytes = 16777216;
 reader_threads = 2;
 """
 FS_IOC_SHUTDOWN, WITHOUT_FLUSHING = 0x8004587D, 2
+_CONSENSUS = re.compile(rb"^quo_consensus_(\w+)_total (\d+)$", re.MULTILINE)
 BAD_WORDS = re.compile(r"(Sanitizer|runtime error:|terminate called|[Aa]ssert|INVARIANT|REQUIRE)")
 READY_SECONDS = 60
 EMPTIED_SECONDS = 3
@@ -112,21 +115,25 @@ class Machine:
         if match:
             self.peak = max(self.peak, int(match.group(1)) * 1024)
 
-    async def ready(self):
-        """Whether /readyz says 200."""
+    async def ask(self, path):
+        """(status, body), (0, b"") if it does not answer within a second."""
         try:
             reader, writer = await asyncio.wait_for(
                 asyncio.open_connection(self.address, HTTP_PORT), 1)
         except (OSError, asyncio.TimeoutError):
-            return False
+            return 0, b""
         try:
-            writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            line = await asyncio.wait_for(reader.readline(), 1)
-            return line.split()[1:2] == [b"200"]
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            head, _, body = (await asyncio.wait_for(reader.read(), 1)).partition(b"\r\n\r\n")
+            return int((head.split()[1:2] or [0])[0]), body
         except (OSError, asyncio.TimeoutError):
-            return False
+            return 0, b""
         finally:
             writer.close()
+
+    async def ready(self):
+        """Whether /readyz says 200."""
+        return (await self.ask("/readyz"))[0] == 200
 
     def log_tail(self, lines=25):
         text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -219,7 +226,20 @@ class Proxy(Machine):
 
     relay = None
 
-    def make_config(self, through_relay):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.numbers, self.before = collections.Counter(), {}  # of consensus; a restart begins at 0
+
+    async def note_numbers(self):
+        status, text = await self.ask("/metrics")
+        for name, value in _CONSENSUS.findall(text) if status == 200 else ():
+            name, value = name.decode(), int(value)
+            self.numbers[name] += max(0, value - self.before.get(name, 0))
+            if value < self.before.get(name, 0):
+                self.numbers[name] += value
+            self.before[name] = value
+
+    def make_config(self, through_relay, loops):
         world = self.world
         places = [(node.address, NODE_PORT) for node in world.nodes]
         if through_relay:
@@ -235,7 +255,7 @@ class Proxy(Machine):
         own_map.write_text(world.map_document(places))
         self.config.write_text(
             f'map = "{own_map}";\nlisten : {{ host = "{self.address}"; port = {HTTP_PORT}; }};\n'
-            "loops = 1;\n")
+            f'name = "{self.name}";\nloops = {loops};\n')
 
     def slow(self, node, direction, delay=0.0, jitter=0.0, rate=0):
         """delay < 0: the link stalls. direction 0: to the node, 1: back."""
@@ -248,7 +268,7 @@ class Proxy(Machine):
 class World:
     def __init__(self, folder, programs, relay_program, tag, options):
         """options: nodes, proxies; relays: how many proxies have one; skew: own clocks;
-        volumes: disks that can lose power, not tmpfs."""
+        volumes: disks that can lose power, not tmpfs; retention: of Idempotency-Keys, seconds."""
         self.folder, self.programs, self.relay_program = folder, programs, relay_program
         self.tag, self.options = tag, options
         self.cluster_id = f"{secrets.randbits(64) | 1:016x}"
@@ -281,14 +301,18 @@ class World:
         (self.folder / "map.json").write_text(
             self.map_document([(node.address, NODE_PORT) for node in self.nodes]))
         for i, proxy in enumerate(reversed(self.proxies)):
-            proxy.make_config(i < self.options["relays"])
+            proxy.make_config(i < self.options["relays"], loops=2 if proxy is self.proxies[0] else 1)
 
     def map_document(self, places):
         return json.dumps({
             "cluster": self.cluster_id, "epoch": 1, "replicas": min(3, len(self.nodes)),
             "nodes": [{"name": node.name, "replica": node.replica, "host": host, "port": port}
                       for node, (host, port) in zip(self.nodes, places)],
-            "namespaces": [{"id": 1, "name": "default", "kind": "lww"}]})
+            "proxies": [{"name": proxy.name, "host": proxy.address, "port": PEER_PORT}
+                        for proxy in self.proxies],
+            "namespaces": [{"id": i, "name": name, "kind": kind,
+                            "idempotency_retention": self.options["retention"]}
+                           for i, (name, kind) in enumerate(NAMESPACES.items(), 1)]})
 
     async def start(self):
         for machine in self.machines:
