@@ -68,6 +68,8 @@
 #define QUO_WARM_RECORD_MAX 16384u             /* bytes of a record worth keeping for that */
 #define QUO_WARM_IDLE_MS 5000u                 /* how long an unused promise is kept */
 #define QUO_FORWARD_AFTER 3u         /* preemptions before a write goes to the key's own proxy */
+#define QUO_CONTENDED_MS 2000u       /* for how long, each time, others of that key follow it */
+#define QUO_CONTENDED_MAX 1024u      /* such keys that one loop knows of */
 #define QUO_FORWARD_HOPS_MAX 2u      /* to another proxy, there to the key's own loop */
 #define QUO_JSON_DEPTH_MAX 100u      /* nested objects and arrays of a merge patch or its target */
 #define QUO_JSON_MEMBERS_MAX 262144u /* of all objects of such a document, but those in arrays */

@@ -18,8 +18,7 @@ struct agenda {
     bool hedge;
     bool has_decision;
     enum quo_decision decision;
-    bool is_stuck; /* could not be forwarded */
-    enum quo_status stuck_why;
+    enum quo_forwarding forwarding;
     bool answer;
     bool give_back;         /* whoever handed it on must go on itself */
     struct quo_slice fresh; /* the record to keep, still in the transport's frame; empty: none */
@@ -174,7 +173,7 @@ static void perform_one(struct quo_service *service, struct quo_op *op,
         remember(service, op, effect);
         break;
     case QUO_EFFECT_FORWARD:
-        agenda->is_stuck = !quo_forward(service, op, effect, &agenda->stuck_why);
+        agenda->forwarding = quo_forward(service, op, effect);
         break;
     case QUO_EFFECT_ANSWER:
         agenda->answer = true;
@@ -204,11 +203,11 @@ static bool follow_up(struct agenda *agenda, const struct quo_op *op, uint64_t n
         agenda->has_decision = false;
         ret->type = QUO_EVENT_APPLIED;
         ret->decision = agenda->decision;
-    } else if (agenda->is_stuck) {
-        agenda->is_stuck = false;
+    } else if (agenda->forwarding != QUO_FORWARDING_GOES_ON) {
         ret->type = QUO_EVENT_FORWARDED;
         *refused = quo_forward_refused(op);
-        ret->outcome = agenda->stuck_why == QUO_BUSY ? refused : NULL;
+        ret->outcome = agenda->forwarding == QUO_FORWARDING_REFUSED ? refused : NULL;
+        agenda->forwarding = QUO_FORWARDING_GOES_ON;
     } else if (agenda->unsent != 0) {
         ret->type = QUO_EVENT_UNSENT;
         ret->round = agenda->unsent_round;

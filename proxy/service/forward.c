@@ -1,55 +1,15 @@
 #include "proxy/service/forward.h"
 
-#include "proxy/service/affinity.h"
 #include "proxy/service/drive.h"
+#include "proxy/service/proposer.h"
 #include "quorate/testpoints.h"
-
-static bool has_seats(const struct quo_service *service)
-{
-    return service->seats.transport != NULL;
-}
-
-static uint32_t owner_of(const struct quo_service *service, const struct quo_op *op)
-{
-    return quo_service_owner(op->partition, service->seats.loops);
-}
-
-static bool came_from_loop(const struct quo_service *service, const struct quo_op *op)
-{
-    return op->origin.is_set && op->origin.peer < service->seats.loops;
-}
-
-bool quo_forward_has_owner(const struct quo_service *service, const struct quo_op *op)
-{
-    if (!has_seats(service) || came_from_loop(service, op) ||
-        op->origin.hops >= QUO_FORWARD_HOPS_MAX)
-        return false;
-    uint32_t owner = owner_of(service, op);
-    return owner != service->seats.loop && service->seat_up[owner];
-}
-
-bool quo_forward_is_possible(const struct quo_service *service, const struct quo_op *op)
-{
-    return has_seats(service) && service->map->proxy_count > 0 &&
-           op->origin.hops < QUO_FORWARD_HOPS_MAX;
-}
-
-/* The seat of the key's own proxy; UINT32_MAX: that is this one, or nobody is there. */
-static uint32_t affine_seat(const struct quo_service *service, const struct quo_op *op)
-{
-    const struct quo_seats *seats = &service->seats;
-    bool is_up[QUO_PROXIES_MAX];
-
-    for (uint32_t i = 0; i < service->map->proxy_count; i++)
-        is_up[i] = i == seats->proxy || service->seat_up[seats->loops + i];
-    uint32_t proxy = quo_affinity(service->map, is_up, op->ns, op->part[QUO_OP_KEY]);
-    return proxy == UINT32_MAX || proxy == seats->proxy ? UINT32_MAX : seats->loops + proxy;
-}
 
 /* Within the proxy where it began, a hop to its own loop is none. */
 static uint8_t hops_to_be(const struct quo_op *op)
 {
-    return op->forward.to_owner && !op->origin.is_set ? 0 : (uint8_t)(op->origin.hops + 1);
+    bool to_owner = op->forward.route == QUO_ROUTE_OWNER;
+
+    return to_owner && !op->origin.is_set ? 0 : (uint8_t)(op->origin.hops + 1);
 }
 
 /* Whoever takes it may start it with a promise as old as that. What names the submission must be no
@@ -117,30 +77,59 @@ static enum quo_status send(struct quo_service *service, struct quo_op *op, uint
     return QUO_OK;
 }
 
-bool quo_forward(struct quo_service *service, struct quo_op *op, const struct quo_effect *effect,
-                 enum quo_status *ret)
+/* It goes on here, when it is its turn among those that stayed; where too many wait, it is one more
+ * who does not. Returns whether it waits. `sent`: the other one may have tried. */
+static bool must_wait(struct quo_service *service, struct quo_op *op, bool sent)
 {
+    op->forward.under_way = false;
+    op->forward.came_back = true;
+    op->forward.sent = sent;
+    quo_contended_clear(&service->contended, op->name.hash);
+    if (op->turn.state == QUO_TURN_NONE)
+        (void)quo_queue_join(&service->queue, op);
+    return op->turn.state == QUO_TURN_WAITS;
+}
+
+/* Returns QUO_OK if it is on its way. */
+static enum quo_status hand_on(struct quo_service *service, struct quo_op *op,
+                               const struct quo_effect *effect)
+{
+    bool to_owner = op->forward.route == QUO_ROUTE_OWNER;
     uint64_t now_us = quo_mono_us(service->env);
     uint64_t deadline_us = op->started_us + op->want.timeout_ms * UINT64_C(1000);
-    uint32_t seat = op->forward.to_owner ? owner_of(service, op) : affine_seat(service, op);
+    uint32_t seat = to_owner ? quo_proposer_owner(service, op) : quo_proposer_affine(service, op);
 
-    *ret = QUO_UNAVAILABLE;
     if (seat == UINT32_MAX || deadline_us < now_us + 1000)
-        return false;
+        return QUO_UNAVAILABLE;
     backdate(op);
     enum quo_status status =
         send(service, op, seat, effect, (uint32_t)((deadline_us - now_us) / 1000));
-    if (status != QUO_OK) {
-        if (op->forward.to_owner)
-            *ret = status;
-        return false;
-    }
-    QUO_PROBE(RMW_FORWARDED);
-    quo_count(&service->stats.forwards, 1);
+    if (status != QUO_OK)
+        return status;
     op->forward.under_way = true;
     op->forward.seat = seat;
     op->forward.round = effect->round;
-    return true;
+    return QUO_OK;
+}
+
+enum quo_forwarding quo_forward(struct quo_service *service, struct quo_op *op,
+                                const struct quo_effect *effect)
+{
+    enum quo_status status = hand_on(service, op, effect);
+
+    if (status == QUO_OK) {
+        QUO_PROBE(RMW_FORWARDED);
+        quo_count(&service->stats.forwards, 1);
+        if (op->forward.route != QUO_ROUTE_OWNER)
+            quo_contended_mark(&service->contended, op->name.hash, quo_mono_us(service->env));
+        return QUO_FORWARDING_GOES_ON;
+    }
+    if (status == QUO_BUSY && op->forward.route == QUO_ROUTE_OWNER)
+        return QUO_FORWARDING_REFUSED;
+    if (must_wait(service, op, false))
+        return QUO_FORWARDING_GOES_ON;
+    op->forward.came_back = false;
+    return QUO_FORWARDING_STUCK;
 }
 
 struct quo_outcome quo_forward_refused(const struct quo_op *op)
@@ -153,14 +142,24 @@ struct quo_outcome quo_forward_refused(const struct quo_op *op)
     };
 }
 
-/* The other one has not ended it; `sent`: it may have tried. */
-static void go_on_here(struct quo_service *service, struct quo_op *op, bool sent)
+void quo_forward_go_on(struct quo_service *service, struct quo_op *op)
 {
     struct quo_event event = {
-        .type = QUO_EVENT_FORWARDED, .now_us = quo_mono_us(service->env), .sent = sent};
+        .type = QUO_EVENT_FORWARDED,
+        .now_us = quo_mono_us(service->env),
+        .sent = op->forward.sent,
+    };
 
-    op->forward.under_way = false;
+    QUO_REQUIRE(op->forward.came_back);
+    op->forward.came_back = false;
     quo_drive(service, op, &event);
+}
+
+/* The other one has not ended it. */
+static void come_back(struct quo_service *service, struct quo_op *op, bool sent)
+{
+    if (!must_wait(service, op, sent))
+        quo_forward_go_on(service, op);
 }
 
 /* Not taken. The loop that it belongs to is full then, which is no reason to disturb it. */
@@ -170,8 +169,8 @@ static void on_refusal(struct quo_service *service, struct quo_op *op, enum quo_
     struct quo_event event = {
         .type = QUO_EVENT_FORWARDED, .now_us = quo_mono_us(service->env), .outcome = &outcome};
 
-    if (!op->forward.to_owner || status != QUO_BUSY) {
-        go_on_here(service, op, false);
+    if (op->forward.route != QUO_ROUTE_OWNER || status != QUO_BUSY) {
+        come_back(service, op, false);
         return;
     }
     op->forward.under_way = false;
@@ -261,11 +260,11 @@ void quo_forward_on_frame(struct quo_service *service, uint64_t seat, const stru
         return;
     }
     if (quo_msg_forwarded_decode(frame->body, &message) != QUO_OK)
-        go_on_here(service, op, true);
+        come_back(service, op, true);
     else if (message.status != QUO_OK)
         on_refusal(service, op, (enum quo_status)message.status);
     else if (!is_sound(&message))
-        go_on_here(service, op, true);
+        come_back(service, op, true);
     else
         on_answer(service, op, &message);
 }
@@ -275,6 +274,6 @@ void quo_forward_on_down(struct quo_service *service, uint64_t seat)
     for (uint32_t slot = 0; slot < service->ops.made; slot++) {
         struct quo_op *op = quo_ops_at(&service->ops, slot);
         if (op->in_use && op->forward.under_way && op->forward.seat == seat)
-            go_on_here(service, op, true);
+            come_back(service, op, true);
     }
 }

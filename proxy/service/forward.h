@@ -5,18 +5,20 @@
 
 #include "proxy/service/state.h"
 
-/* Whether a consensus write belongs to another loop of this proxy that can be reached. */
-bool quo_forward_has_owner(const struct quo_service *service, const struct quo_op *op);
-/* Whether there is anybody to hand it to after it was preempted. */
-bool quo_forward_is_possible(const struct quo_service *service, const struct quo_op *op);
-
-/* Carries out a FORWARD effect. Returns whether the operation was handed on; if not, *ret is why:
- * QUO_BUSY from the loop it belongs to, or QUO_UNAVAILABLE. */
-bool quo_forward(struct quo_service *service, struct quo_op *op, const struct quo_effect *effect,
-                 enum quo_status *ret);
+enum quo_forwarding {
+    QUO_FORWARDING_GOES_ON = 0, /* sooner or later it is driven on */
+    QUO_FORWARDING_STUCK,       /* it must go on here, now */
+    QUO_FORWARDING_REFUSED,     /* the loop that it belongs to has no room */
+};
+/* Carries out a FORWARD effect. */
+enum quo_forwarding quo_forward(struct quo_service *service, struct quo_op *op,
+                                const struct quo_effect *effect);
 
 /* What it came to when the loop it belongs to has no room: nothing was done. */
 struct quo_outcome quo_forward_refused(const struct quo_op *op);
+
+/* Requires an operation that came back, and has its turn now or need not wait for it. */
+void quo_forward_go_on(struct quo_service *service, struct quo_op *op);
 
 /* A FORWARDED frame came from this seat. */
 void quo_forward_on_frame(struct quo_service *service, uint64_t seat,

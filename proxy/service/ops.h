@@ -27,6 +27,13 @@ enum quo_op_part {
     QUO_OP_PARTS,
 };
 
+/* Where a consensus write starts. */
+enum quo_route {
+    QUO_ROUTE_HERE = 0,
+    QUO_ROUTE_OWNER,  /* the loop of this proxy that its key belongs to */
+    QUO_ROUTE_AFFINE, /* the key's own proxy */
+};
+
 /* Of a consensus write, among those of its key (queue.h). */
 enum quo_turn_state { QUO_TURN_NONE = 0, QUO_TURN_WAITS, QUO_TURN_HAS };
 
@@ -73,8 +80,10 @@ struct quo_op {
     uint64_t phase_us;    /* when the first of that round left */
     bool is_warm, has_prepared;
     struct {
-        bool to_owner; /* to the loop that it belongs to, instead of a start here */
+        enum quo_route route;
         bool under_way;
+        bool came_back; /* it goes on here when it is its turn */
+        bool sent;      /* then: the other one may have tried */
         uint16_t round;
         uint32_t seat;
     } forward;

@@ -3,6 +3,7 @@
 #include "proxy/service/deliver.h"
 #include "proxy/service/drive.h"
 #include "proxy/service/forward.h"
+#include "proxy/service/proposer.h"
 #include "quorate/testpoints.h"
 
 /* How long a query phase waits before it hedges. */
@@ -56,9 +57,11 @@ static struct quo_version take_warm(struct quo_service *service, struct quo_op *
 {
     struct quo_warm_start start;
 
-    if (op->forward.to_owner || op->origin.sent ||
+    if (op->forward.route != QUO_ROUTE_HERE || op->origin.sent ||
         !quo_warm_take(&service->warm, &op->name, plan->entry.epoch, quo_mono_us(service->env),
                        &start))
+        return QUO_VERSION_NONE;
+    if (op->origin.is_set && quo_version_compare(start.ballot, op->origin.first) <= 0)
         return QUO_VERSION_NONE;
     if (op->type != QUO_REQUEST_RESOLVE && start.ballot.hlc < op->change.since) {
         if (op->origin.is_set)
@@ -82,8 +85,8 @@ static void init_rmw(struct quo_service *service, struct quo_op *op, const struc
         .seed = quo_random(service->env),
         .first = op->origin.first,
         .sent = op->origin.sent,
-        .may_forward = quo_forward_is_possible(service, op),
-        .forward_first = op->forward.to_owner,
+        .may_forward = quo_proposer_may_change(service, op),
+        .forward_first = op->forward.route != QUO_ROUTE_HERE,
         .warm = take_warm(service, op, plan),
         .piggyback = true,
     };
@@ -118,10 +121,10 @@ static void wait_for_turn(struct quo_service *service, struct quo_op *op)
 enum quo_status quo_start(struct quo_service *service, struct quo_op *op)
 {
     if (op->is_consensus) {
-        /* Its turn is to be had where it belongs to. */
-        op->forward.to_owner = quo_forward_has_owner(service, op);
+        op->forward.route = quo_proposer_route(service, op);
+        /* Elsewhere it waits there. */
         enum quo_status status =
-            op->forward.to_owner ? QUO_OK : quo_queue_join(&service->queue, op);
+            op->forward.route == QUO_ROUTE_HERE ? quo_queue_join(&service->queue, op) : QUO_OK;
         if (status != QUO_OK)
             return status;
     }
@@ -130,6 +133,20 @@ enum quo_status quo_start(struct quo_service *service, struct quo_op *op)
     else
         start(service, op);
     return QUO_OK;
+}
+
+/* Its turn has come. */
+static void take_turn(struct quo_service *service, struct quo_op *op)
+{
+    if (op->is_started) {
+        quo_forward_go_on(service, op);
+        return;
+    }
+    /* The one before it may have learned that the key is elsewhere. */
+    op->forward.route = quo_proposer_route(service, op);
+    if (op->forward.route != QUO_ROUTE_HERE)
+        quo_queue_leave(&service->queue, op);
+    start(service, op);
 }
 
 void quo_start_pass_on(struct quo_service *service, struct quo_op *op)
@@ -146,7 +163,7 @@ void quo_start_ready(struct quo_service *service)
         return;
     service->is_starting = true;
     while ((op = quo_queue_ready(&service->queue)) != NULL)
-        start(service, op);
+        take_turn(service, op);
     service->is_starting = false;
 }
 

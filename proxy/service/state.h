@@ -4,6 +4,7 @@
 #define QUORATE_SERVICE_STATE_H
 
 #include "proxy/coordinator/hedge.h"
+#include "proxy/service/contended.h"
 #include "proxy/service/deadlines.h"
 #include "proxy/service/queue.h"
 #include "proxy/service/routes.h"
@@ -27,6 +28,7 @@ struct quo_service {
     struct quo_queue queue;
     bool is_starting; /* those whose turn has come */
     struct quo_warm warm;
+    struct quo_contended contended;
     struct quo_hedge phases; /* only observes: how long PREP and ACC take */
     uint64_t name_seed;
     struct quo_seats seats;

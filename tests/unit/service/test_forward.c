@@ -455,6 +455,144 @@ static void it_goes_to_another_proxy_and_there_to_the_loop_and_no_further(void *
     assert_int_equal(reached(2) + reached(3), 0);
 }
 
+/* A key that services 0 and 2 have fought over, which belongs to the second. */
+static struct quo_request contended(void)
+{
+    world_init(&w, 3, 1);
+    struct quo_request add = world_request(&w, 0, QUO_REQUEST_ADD, key_of_proxy(2), NULL);
+
+    add.by = 1;
+    until_forwarded(&add);
+    world_run(&w);
+    assert_int_equal(a.response.verdict, QUO_VERDICT_WRITTEN);
+    assert_int_equal(reached(2), 1);
+    return add;
+}
+
+static void the_next_write_of_a_contended_key_follows_at_once(void **state)
+{
+    (void)state;
+    struct quo_request add = contended();
+    uint64_t prepares = WORLD_COUNTED(&w, 0, prepares);
+
+    for (int i = 0; i < 5; i++) {
+        world_skip(&w, QUO_CONTENDED_MS - 1);
+        world_do(&w, 0, &add, &a);
+        assert_int_equal(a.response.receipt.round_trips, 1);
+        assert_int_equal(a.response.change.counter, 2 + i);
+    }
+    assert_int_equal(reached(2), 6);
+    assert_int_equal(WORLD_COUNTED(&w, 0, prepares), prepares);
+    /* They do not wait for each other here. */
+    for (int i = 0; i < 10; i++)
+        world_submit(&w, 0, &add, &many[i]);
+    assert_int_equal(WORLD_COUNTED(&w, 0, queued), 0);
+    world_run(&w);
+    assert_int_equal(reached(2), 16);
+    assert_int_equal(many[9].response.verdict, QUO_VERDICT_WRITTEN);
+    /* After a pause it is as any other key. */
+    world_skip(&w, QUO_CONTENDED_MS);
+    world_do(&w, 0, &add, &a);
+    assert_int_equal(reached(2), 16);
+    assert_int_equal(WORLD_COUNTED(&w, 0, prepares), prepares + 1);
+}
+
+static void those_that_wait_follow_as_well(void **state)
+{
+    (void)state;
+    world_init(&w, 3, 1);
+    struct quo_request add = world_request(&w, 0, QUO_REQUEST_ADD, key_of_proxy(2), NULL);
+
+    add.by = 1;
+    until_forwarded(&add);
+    for (int i = 0; i < 10; i++)
+        world_submit(&w, 0, &add, &many[i]);
+    /* The key is known as contended by now. */
+    assert_int_equal(WORLD_COUNTED(&w, 0, queued), 0);
+    world_run(&w);
+    world_free(&w);
+
+    world_init(&w, 3, 1);
+    w.services[0].nack_preps = 1000;
+    for (int i = 0; i < 10; i++)
+        world_submit(&w, 0, &add, &many[i]);
+    assert_int_equal(WORLD_COUNTED(&w, 0, queued), 9);
+    world_run(&w);
+    world_pass(&w, 100);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(many[i].response.verdict, QUO_VERDICT_WRITTEN);
+        assert_int_equal(many[i].response.change.counter, 1 + i);
+    }
+    assert_int_equal(reached(2), 10);
+    assert_int_equal(WORLD_COUNTED(&w, 0, prepares), QUO_FORWARD_AFTER);
+}
+
+static void those_that_come_back_wait_for_their_turn(void **state)
+{
+    (void)state;
+    struct quo_request add = contended();
+    struct quo_transport *seats = &w.services[0].seats;
+    uint64_t prepares = WORLD_COUNTED(&w, 0, prepares);
+    bool seen[14] = {false};
+
+    for (int i = 0; i < 12; i++)
+        world_submit(&w, 0, &add, &many[i]);
+    assert_int_equal(world_lose(&w, QUO_MESSAGE_FORWARD), 12);
+    seats->events->on_down(seats->receiver, 3);
+    assert_int_equal(WORLD_COUNTED(&w, 0, prepares), prepares + 1);
+    world_run(&w);
+    world_pass(&w, 50);
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(many[i].response.verdict, QUO_VERDICT_WRITTEN);
+        assert_in_range(many[i].response.change.counter, 2, 13);
+        assert_false(seen[many[i].response.change.counter]);
+        seen[many[i].response.change.counter] = true;
+    }
+    /* Nobody has fought: only the promise of the proxy that is gone was in the way. */
+    assert_in_range(WORLD_COUNTED(&w, 0, prepares), prepares + 12, prepares + 14);
+    /* Without the proxy the key is as any other, and so it is when that cannot be told. */
+    seats->events->on_up(seats->receiver, 3);
+    world_do(&w, 0, &add, &a);
+    assert_int_equal(reached(2), 1);
+}
+
+static void who_comes_back_and_waits_too_long_is_unsure(void **state)
+{
+    (void)state;
+    struct quo_request add = contended();
+    struct quo_transport *seats = &w.services[0].seats;
+
+    world_submit(&w, 0, &add, &many[0]);
+    add.consistency.timeout_ms = 100;
+    world_submit(&w, 0, &add, &many[1]);
+    world_lose(&w, QUO_MESSAGE_FORWARD);
+    seats->events->on_down(seats->receiver, 3);
+    world_lose(&w, QUO_MESSAGE_PREP);
+    world_pass(&w, 99);
+    assert_int_equal(many[1].calls, 0);
+    world_pass(&w, 1);
+    assert_int_equal(many[1].response.verdict, QUO_VERDICT_TIMEOUT);
+    assert_int_equal(many[1].response.outcome, QUO_UNKNOWN);
+    world_pass(&w, 1000);
+}
+
+static void a_seat_that_is_full_is_no_way(void **state)
+{
+    (void)state;
+    struct quo_request add = contended();
+
+    w.refuse_seat = QUO_BUSY;
+    for (int i = 0; i < 5; i++)
+        world_submit(&w, 0, &add, &many[i]);
+    world_run(&w);
+    world_pass(&w, 50);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(many[i].response.verdict, QUO_VERDICT_WRITTEN);
+        assert_int_equal(many[i].response.change.counter, 2 + i);
+    }
+    assert_int_equal(reached(2), 1);
+}
+
 static void an_operation_is_one_wherever_it_is_tried(void **state)
 {
     (void)state;
@@ -661,6 +799,11 @@ int main(void)
         TEST(no_answer_leaves_the_outcome_unknown),
         TEST(a_proxy_that_takes_nothing_is_not_waited_for),
         TEST(it_goes_to_another_proxy_and_there_to_the_loop_and_no_further),
+        TEST(the_next_write_of_a_contended_key_follows_at_once),
+        TEST(those_that_wait_follow_as_well),
+        TEST(those_that_come_back_wait_for_their_turn),
+        TEST(who_comes_back_and_waits_too_long_is_unsure),
+        TEST(a_seat_that_is_full_is_no_way),
         TEST(an_operation_is_one_wherever_it_is_tried),
         TEST(what_makes_no_sense_is_not_taken),
         TEST(an_answer_that_makes_no_sense_is_none),
