@@ -106,7 +106,12 @@ struct quo_version quo_query_highest(const struct quo_msg_reply *reply)
 
 static void learn(struct quo_query *query, uint8_t member, const struct quo_msg_reply *reply)
 {
+    /* No clock of the coming eight thousand years needs more bits. */
+    uint64_t clock_ms = reply->now_ms & ((UINT64_C(1) << 48) - 1);
+
     query->versions[member] = reply->version;
+    if (query->earliest_ms == 0 || clock_ms < query->earliest_ms)
+        query->earliest_ms = clock_ms;
     if ((reply->flags & QUO_REPLY_DURABLE) != 0)
         query->durable |= QUO_MEMBER(member);
     else

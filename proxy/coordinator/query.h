@@ -31,6 +31,7 @@ struct quo_query {
     struct quo_version newest;   /* of the records */
     struct quo_version promised; /* the highest promise shown; none: nobody showed one */
     struct quo_version floor;
+    uint64_t earliest_ms;    /* of the clocks of all who answered; 0: nobody did */
     struct quo_version seen; /* the highest of everything, of refusals by NACK too */
     struct quo_version versions[QUO_MEMBERS_MAX];
 };

@@ -51,6 +51,15 @@ static bool counts_as_accepted(const struct quo_rmw *rmw, enum quo_status status
            (status == QUO_SUPERSEDED && (!rmw->warm || QUO_MUTANT(WARM_IN_MIXED)));
 }
 
+/* Writes that follow each other warm never ask for promises again: a ballot that has fallen behind
+ * the replicas' clocks is no good start for another one. */
+static bool is_next_promised(const struct quo_rmw *rmw, const struct quo_msg_reply *reply)
+{
+    return (reply->flags & QUO_REPLY_NEXT) != 0 &&
+           (quo_version_ms(rmw->next) + QUO_SKEW_MAX_MS >= reply->now_ms ||
+            QUO_MUTANT(STALE_BALLOT));
+}
+
 void quo_rmw_take_ack(struct quo_rmw *rmw, uint8_t member, const struct quo_msg_reply *reply)
 {
     bool durable = (reply->flags & QUO_REPLY_DURABLE) != 0 || QUO_MUTANT(NON_DURABLE_COUNTS);
@@ -58,7 +67,7 @@ void quo_rmw_take_ack(struct quo_rmw *rmw, uint8_t member, const struct quo_msg_
 
     if (counts_as_accepted(rmw, status) && durable) {
         quo_tally_yes(&rmw->acks, member);
-        if ((reply->flags & QUO_REPLY_NEXT) != 0)
+        if (is_next_promised(rmw, reply))
             rmw->promised |= QUO_MEMBER(member);
         return;
     }

@@ -35,13 +35,32 @@ static bool has_bytes(struct quo_rmw *rmw, uint64_t now_us, struct quo_effects *
     return false;
 }
 
+/* What is recorded under a ballot far below the clocks of all who promised it would look old, and
+ * leave the ring before its time. The next ballot is not below the earliest of those clocks.
+ * Returns whether there will be one. */
+static bool is_behind_time(struct quo_rmw *rmw, struct quo_effects *effects)
+{
+    uint64_t earliest_ms = rmw->promises.earliest_ms;
+
+    if (rmw->options.purpose != QUO_RMW_WRITE || QUO_MUTANT(STALE_BALLOT) ||
+        quo_version_ms(rmw->ballot) + QUO_SKEW_MAX_MS >= earliest_ms)
+        return false;
+    QUO_PROBE(RMW_BEHIND_TIME);
+    if (!quo_rmw_may_try_again(rmw, effects))
+        return true;
+    rmw->seen = quo_version_max(rmw->seen, (struct quo_version){.hlc = earliest_ms << 16});
+    quo_rmw_begin(rmw, effects);
+    return true;
+}
+
 void quo_rmw_judge_promises(struct quo_rmw *rmw, uint64_t now_us, struct quo_effects *effects)
 {
     enum quo_vote vote = quo_tally_vote(&rmw->promises.replies);
 
     if (vote == QUO_VOTE_LOST)
         quo_rmw_on_lost(rmw, &rmw->promises.replies, now_us, effects);
-    else if (vote == QUO_VOTE_WON && has_bytes(rmw, now_us, effects))
+    else if (vote == QUO_VOTE_WON && !is_behind_time(rmw, effects) &&
+             has_bytes(rmw, now_us, effects))
         quo_rmw_apply(rmw, effects);
 }
 
