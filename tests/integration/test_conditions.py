@@ -99,20 +99,22 @@ class Conditions(ClusterTest):
 
         def add(number):
             client = self.cluster.client(proxy=number % 2, namespace=self.namespace)
-            for _ in range(25):
+            for _ in range(15):
                 got = client.get(self.prefix)
-                while got.status in (200, 412):
+                answer = None
+                while answer is None or answer.status == 412:
                     # Between two proxies a write without a key may lose sight of itself.
-                    got = client.put(self.prefix, b"%d" % (int(got.body) + 1), "timeout=20s",
-                                     headers={"If-Match": got.headers["ETag"], **KEEP, **new_key()})
-                    if got.status == 200:
-                        break
-                (done if got.status == 200 else problems).append(got)
+                    answer = client.put(self.prefix, b"%d" % (int(got.body) + 1), "timeout=20s",
+                                        headers={"If-Match": got.headers["ETag"], **KEEP,
+                                                 **new_key()})
+                    got = answer
+                # One that finds itself below what came after has no value to show any more.
+                (done if answer.status in (200, 204) else problems).append(answer)
 
-        in_threads(add, 4)
+        in_threads(add, 3)  # failures count as well among the keys that a record remembers
         self.assertEqual(problems, [])
-        self.assertEqual(len({got.body for got in done}), 100)
-        self.assertEqual(self.client.get(self.prefix).body, b"100")
+        self.assertEqual(len({answer.headers["ETag"] for answer in done}), 45)
+        self.assertEqual(self.client.get(self.prefix).body, b"45")
 
 
 class StrictConditions(Conditions):

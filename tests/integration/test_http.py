@@ -7,7 +7,7 @@ import unittest
 
 import yaml
 
-from client import ROOT, curl, target
+from client import ROOT, curl, new_key, target
 from cluster import ClusterTest
 
 
@@ -107,6 +107,26 @@ class Http(ClusterTest):
         status, _, body = curl("--http2-prior-knowledge", self.url(self.prefix))
         self.assertEqual((status, len(body)), (200, 1024 * 1024))
 
+    def test_the_longest_key_fits_in_a_header(self):
+        key = bytes(range(256)) * 16
+        for option, version in (("--http1.1", "1.1"), ("--http2-prior-knowledge", "2")):
+            with self.subTest(option):
+                status, spoken, answer = curl(
+                    option, "-i", "--path-as-is", "-X", "PUT", "--data-binary", "kept", "-H",
+                    "Prefer: return=representation", self.url(key))
+                self.assertEqual((status, spoken), (200, version))
+                self.assertIn(f"content-location: {target('default', key)}\r\n".encode(),
+                              answer.replace(b"Content-Location", b"content-location"))
+                self.assertTrue(answer.endswith(b"\r\n\r\nkept"), answer)
+
+    def test_options_tell_the_methods_and_the_patch_format(self):
+        answer = self.client.request("OPTIONS", self.target(self.prefix))
+        self.assertEqual(answer.headers["Allow"], "GET, HEAD, PUT, DELETE, PATCH, OPTIONS")
+        self.assertEqual(answer.headers["Accept-Patch"], "application/merge-patch+json")
+        answer = self.client.request("OPTIONS", "/v1/counters/default/x:add")
+        self.assertEqual((answer.headers["Allow"], answer.headers["Accept-Patch"]),
+                         ("POST, OPTIONS", None))
+
     def test_request_ids_come_back(self):
         answer = self.client.get(self.prefix, headers={"Request-Id": "my-request-1"})
         self.assertEqual(answer.headers["Request-Id"], "my-request-1")
@@ -138,6 +158,23 @@ class Beside(ClusterTest):
                 self.assertTrue(headers["Content-Type"].startswith("text/plain; version=0.0.4"))
                 samples = parse_metrics(body.decode())
                 self.assertIn("process_resident_memory_bytes", samples)
+
+    def test_metrics_count_consensus(self):
+        def counted():
+            samples = parse_metrics(self.cluster.proxies[0].get("/metrics")[2].decode())
+            names = ("accepts", "replays", "declined")
+            return [samples[f"quo_consensus_{name}_total"][""] for name in names] + [
+                sum(value for labels, value in samples["quo_requests_total"].items()
+                    if 'verdict="declined"' in labels)]
+        before = counted()
+        name = new_key()
+        for _ in range(3):
+            self.client.put(self.prefix, b"x", headers=name)
+        for _ in range(4):
+            self.client.put(self.prefix, b"x", headers={"If-None-Match": "*"})
+        after = counted()
+        self.assertEqual([b - a for a, b in zip(before, after)][1:], [2, 4, 4])
+        self.assertGreaterEqual(after[0], before[0] + 1)
 
     def test_metrics_count_operations(self):
         def total():

@@ -118,7 +118,8 @@ class Replays(ClusterTest):
 
         in_threads(add, 8)
         self.assertEqual([(a.status, a.json) for a in answers], [(200, {"value": 1})] * 8)
-        self.assertEqual(sum(a.headers[REPLAYED] is None for a in answers), 1)
+        # The first one itself is a replay if it lost its way and found what it had done.
+        self.assertLessEqual(sum(a.headers[REPLAYED] is None for a in answers), 1)
         self.assertEqual(self.client.get(self.prefix).body, b"1")
 
     def test_a_full_record_takes_no_more_keys(self):
@@ -225,9 +226,9 @@ class Crashes(unittest.TestCase):
             for adder in adders:
                 adder.join()
         self.assertEqual(wrong, [])
-        client, last = cluster.client(namespace=namespace), hot()
-        keys = [f"hot-{i}" for i in range(int(last.split("-")[1]) + 1)]
-        values = [int(client.get(key, "timeout=20s").body or 0) for key in keys]
+        client, last = cluster.client(namespace=namespace), int(hot().split("-")[1])
+        answers = [client.get(f"hot-{i}", "timeout=20s") for i in range(last + 1)]
+        values = [int(answer.body) for answer in answers if answer.status == 200]
         self.assertEqual(sum(values), sum(counts), values)
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # labels: integration full
-"""What became of a write that was not answered in time: its operation tells, and can be resolved."""
+"""What became of a write not answered in time: its operation tells, and can be resolved."""
 import unittest
 
 from client import new_key, target
