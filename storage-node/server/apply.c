@@ -53,6 +53,19 @@ static void put(struct quo_group *group, const struct quo_request *request,
     }
 }
 
+/* What the key adds to its hash tree, before and after the request. */
+static void note_hashes(const struct quo_server *server, const struct quo_request *request,
+                        const struct quo_held *held, struct quo_unsynced *unsynced)
+{
+    if (server->trees == NULL)
+        return;
+    unsynced->before = held->older != NULL
+                           ? held->older->after
+                           : quo_trees_hash(request->key, held->found->record.bytes);
+    unsynced->after =
+        unsynced->brings_record ? quo_trees_hash(request->key, request->record) : unsynced->before;
+}
+
 /* Puts what the verdict changes into the group that gathers and into the overlay. Returns the new
  * entry of the overlay; NULL when out of memory, with nothing changed. */
 static struct quo_unsynced *append(struct quo_server *server, const struct quo_request *request,
@@ -83,6 +96,7 @@ static struct quo_unsynced *append(struct quo_server *server, const struct quo_r
         memcpy(copy + request->key.len, request->record.data, kept);
         unsynced->record = quo_slice(copy + request->key.len, kept);
     }
+    note_hashes(server, request, held, unsynced);
     group->unsynced = unsynced;
     put(group, request, verdict);
     quo_group_account(group, bytes + sizeof *unsynced);

@@ -84,6 +84,7 @@ enum quo_status quo_epochs_open(struct quo_server *server, const struct quo_map 
         snprintf(why, why_size, "the stored epochs cannot be read: %s", quo_status_text(status));
         return status;
     }
+    server->fresh = opening.stored == 0;
     /* All entries of a map are stored at once, so what is stored tells how many there were. */
     if (opening.status == QUO_OK && opening.stored != 0 && opening.stored != map->partition_count)
         stop(&opening, QUO_INVALID, "not stored here: the map has more partitions", opening.stored);

@@ -200,6 +200,7 @@ static void succeed(struct quo_server *server, struct quo_group *group)
     quo_count(&server->stats.promises, group->promises);
     quo_count(&server->stats.bytes, group->bytes);
     forget_unsynced(group);
+    quo_trees_committed(group);
     quo_epochs_settle(group);
     release_waiters(group, QUO_OK);
 }
@@ -213,6 +214,8 @@ static void fail(struct quo_server *server, enum quo_status status)
     quo_count(full ? &server->stats.disk_full : &server->stats.io_errors, 1);
     server->full = full;
     server->failed = !full;
+    if (server->failed)
+        quo_trees_fail(server);
     server->probe_at_us = quo_mono_us(server->env) + QUO_PROBE_PAUSE_US;
     struct quo_group *lost = server->groups;
     server->groups = NULL;
@@ -252,6 +255,7 @@ void quo_group_commit(struct quo_server *server)
     /* Here and not when a write is let through: that one may find that it is held already. */
     if (server->full)
         server->probe_at_us = group->started_us + QUO_PROBE_PAUSE_US;
+    quo_trees_commit(group);
     group->commit.sync = true;
     group->commit.done = committed;
     group->commit.context = group;

@@ -18,9 +18,8 @@
 #include "storage-node/server/arena.h"
 #include "storage-node/server/overlay.h"
 #include "storage-node/server/server.h"
+#include "storage-node/server/trees.h"
 
-#define QUO_STORAGE_KEY_PREFIX 6u /* be16 partition | be32 namespace */
-#define QUO_STORAGE_KEY_MAX (QUO_STORAGE_KEY_PREFIX + QUO_KEY_MAX)
 #define QUO_PROBE_PAUSE_US 1000000u /* between attempts to write to a full disk */
 
 /* A data request: who asked, under which entry and kind, for what. The slices are borrowed until
@@ -73,6 +72,7 @@ struct quo_unsynced {
     bool brings_record;           /* else only the promise is not on disk */
     struct quo_replica_view view; /* with both */
     uint64_t digest;              /* of the record */
+    uint64_t before, after;       /* what the key adds to its hash tree; 0 without trees */
     struct quo_slice record;      /* kept only for a test that shows what must not be shown */
 };
 
@@ -95,6 +95,7 @@ struct quo_group {
     size_t bytes;      /* of keys and values in the batch */
     size_t memory;     /* accounted to server->memory */
     bool starts;       /* adopts the map: the server serves when it completes */
+    bool marks;        /* leaves the trees in the store: the last group of a server */
     uint64_t started_us;
     struct quo_arena arena;
     struct quo_unsynced *unsynced;
@@ -152,6 +153,7 @@ struct quo_server {
     uint32_t namespace_count;
     struct quo_namespace *namespaces; /* by id */
 
+    struct quo_trees *trees; /* NULL: none are kept */
     struct quo_overlay overlay;
     struct quo_group *groups, *last_group; /* oldest first */
     struct quo_group *spare_groups;
@@ -163,6 +165,7 @@ struct quo_server {
     uint32_t reading_count;
     uint64_t memory; /* bytes of writes, of what waits and of what their answers show */
 
+    bool fresh; /* no life before this one served */
     bool serving, draining;
     bool failed;          /* the storage is lost for writing, for ever */
     bool full;            /* the disk was full at the last commit */
@@ -172,6 +175,8 @@ struct quo_server {
 
 /* request.c */
 
+/* Returns NULL when there is none. */
+const struct quo_namespace *quo_request_namespace(const struct quo_server *server, uint32_t id);
 /* Completes what all data requests share: decodes the entry that the request carries, and makes the
  * storage key of the user's key in `out`, of QUO_STORAGE_KEY_MAX bytes. QUO_OK or QUO_MALFORMED. */
 enum quo_status quo_request_init(const struct quo_server *server, struct quo_request *request,

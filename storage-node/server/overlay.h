@@ -8,11 +8,17 @@
 #define QUORATE_NODE_SERVER_OVERLAY_H
 
 #include "quorate/base.h"
+#include "quorate/limits.h"
 #include "quorate/status.h"
+
+/* A storage key: be16 partition | be32 namespace | the user's key. */
+#define QUO_STORAGE_KEY_PREFIX 6u
+#define QUO_STORAGE_KEY_MAX (QUO_STORAGE_KEY_PREFIX + QUO_KEY_MAX)
 
 enum quo_overlay_state {
     QUO_OVERLAY_UNSYNCED, /* struct quo_unsynced */
     QUO_OVERLAY_LOADING,  /* struct quo_reading */
+    QUO_OVERLAY_TOUCHED,  /* struct quo_touched, in a table of its own */
 };
 
 /* Embedded in its owner, which keeps it and its key in place while it is in the table. */

@@ -9,7 +9,7 @@ static int compare_id(const void *key, const void *element)
     return a < b ? -1 : a > b;
 }
 
-static const struct quo_namespace *find_namespace(const struct quo_server *server, uint32_t id)
+const struct quo_namespace *quo_request_namespace(const struct quo_server *server, uint32_t id)
 {
     return bsearch(&id, server->namespaces, server->namespace_count, sizeof *server->namespaces,
                    compare_id);
@@ -47,7 +47,7 @@ bool quo_request_admit(struct quo_server *server, struct quo_request *request)
             status = fence.status;
     }
     if (status == QUO_OK) {
-        request->ns = find_namespace(server, request->ns_id);
+        request->ns = quo_request_namespace(server, request->ns_id);
         status = quo_replica_kind(request->ns, request->kind, request->op);
     }
     if (status != QUO_OK) {

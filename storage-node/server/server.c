@@ -78,6 +78,8 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
     enum quo_status status = allocate(server, options->map);
     if (status == QUO_OK)
         status = quo_epochs_open(server, options->map, why, why_size);
+    if (status == QUO_OK && options->mesh != NULL)
+        status = quo_trees_open(server, server->fresh);
     if (status == QUO_OK)
         status = quo_epochs_start(server);
     if (status != QUO_OK) {
@@ -109,7 +111,13 @@ static void retry_start(struct quo_server *server)
 void quo_server_end_turn(struct quo_server *server)
 {
     retry_start(server);
+    quo_trees_end_turn(server);
     quo_group_commit(server);
+}
+
+uint64_t quo_server_deadline(const struct quo_server *server)
+{
+    return quo_trees_deadline(server);
 }
 
 void quo_server_drain(struct quo_server *server)
@@ -120,7 +128,8 @@ void quo_server_drain(struct quo_server *server)
 bool quo_server_idle(const struct quo_server *server)
 {
     /* An empty group may gather: memory ran out before its first write. */
-    return (server->groups == NULL || server->groups->puts == 0) && server->readings == NULL;
+    return (server->groups == NULL || server->groups->puts == 0) && server->readings == NULL &&
+           quo_trees_idle(server);
 }
 
 bool quo_server_writable(const struct quo_server *server)
@@ -134,6 +143,7 @@ void quo_server_free(struct quo_server *server)
         return;
     quo_reading_free_all(server);
     quo_group_free_all(server);
+    quo_trees_free(server);
     quo_overlay_free(&server->overlay);
     free(server->partitions);
     free(server->namespaces);

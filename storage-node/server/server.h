@@ -19,10 +19,13 @@ struct quo_server;
 struct quo_server_options {
     struct quo_env *env;
     struct quo_transport *transport; /* the server sets its events */
-    struct quo_store *store;         /* borrowed; outlives the server */
-    uint64_t replica;                /* our id */
-    const struct quo_map *map;       /* to adopt at start; borrowed for the call */
-    uint64_t memory_max;             /* bytes of writes not yet on disk; 0: QUO_NODE_MEMORY_MAX */
+    /* To the other nodes: its peers are the nodes of the map, by their index; the server sets its
+     * events. NULL: none; then no hash trees are kept either. */
+    struct quo_transport *mesh;
+    struct quo_store *store;   /* borrowed; outlives the server */
+    uint64_t replica;          /* our id */
+    const struct quo_map *map; /* to adopt at start; borrowed for the call */
+    uint64_t memory_max;       /* bytes of writes not yet on disk; 0: QUO_NODE_MEMORY_MAX */
 };
 
 /* Reads the stored epochs, adopts the map's newer entries durably and starts to serve when that is
@@ -36,12 +39,15 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
  * stays false while quo_server_writable is false, the storage failed. */
 bool quo_server_serving(const struct quo_server *server);
 
-/* Call at the end of every loop turn: starts the commit of what gathered. */
+/* Call at the end of every loop turn: starts the commit of what gathered, and background work. */
 void quo_server_end_turn(struct quo_server *server);
+/* The monotonic microseconds at which it wants a turn at the latest; UINT64_MAX: never. */
+uint64_t quo_server_deadline(const struct quo_server *server);
 
-/* Stops taking writes (they answer READ_ONLY). Reads go on. */
+/* Stops taking writes (they answer READ_ONLY) and background work. Reads go on. Then, in the turns
+ * until it is idle, leaves its hash trees in the store. */
 void quo_server_drain(struct quo_server *server);
-/* Whether nothing is gathered, under way or being loaded. */
+/* Whether nothing is gathered, under way or being read. */
 bool quo_server_idle(const struct quo_server *server);
 
 /* Whether writes are taken: false after draining, a storage failure or while the disk is full. */
@@ -50,6 +56,10 @@ bool quo_server_writable(const struct quo_server *server);
 /* Requires quo_server_idle; or, as in a simulated crash, that neither store nor transport will call
  * the server again: then also the batch of a commit under way is freed. NULL is fine. */
 void quo_server_free(struct quo_server *server);
+
+/* For checks: whether the hash trees of all partitions that have them are what a scan of the store
+ * makes; *ret_ready is how many that are. Requires a mesh and quo_server_idle. Blocks. */
+bool quo_server_check_trees(struct quo_server *server, uint32_t *ret_ready);
 
 /* Written by the server's thread, read by any (relaxed). */
 struct quo_server_stats {
@@ -63,6 +73,7 @@ struct quo_server_stats {
     _Atomic uint64_t io_errors, disk_full; /* calls of the engine that failed so */
     _Atomic uint64_t adopted;              /* epochs taken from requests */
     _Atomic uint64_t dropped;              /* answers that found the peer's outbox full */
+    _Atomic uint64_t trees_rebuilt;        /* partitions whose hash trees were made by a scan */
     struct quo_histogram commit_time;
 };
 const struct quo_server_stats *quo_server_stats(const struct quo_server *server);

@@ -35,9 +35,10 @@ struct harness {
     struct quo_transport transport;
     struct quo_store *store;
     struct quo_server *server;
+    struct quo_transport *mesh; /* none unless the test sets it before the start */
     struct quo_map *map;
     uint64_t memory_max;
-    uint64_t mono_us, wall_ms;
+    uint64_t mono_us, wall_ms, randoms;
     struct quo_task *tasks, **tasks_end;
 
     struct sent_reply *replies;
@@ -62,8 +63,7 @@ static inline uint64_t harness_wall_ms(struct quo_env *env)
 }
 static inline uint64_t harness_random(struct quo_env *env)
 {
-    (void)env;
-    return 4;
+    return ++QUO_CONTAINER_OF(env, struct harness, env)->randoms;
 }
 static inline void harness_post(struct quo_mailbox *mailbox, struct quo_task *task)
 {
@@ -109,6 +109,20 @@ static const struct quo_env_ops harness_env_ops = {harness_mono_us, harness_wall
 static const struct quo_mailbox_ops harness_mailbox_ops = {harness_post};
 static const struct quo_transport_ops harness_transport_ops = {harness_reserve, harness_seal};
 
+/* A mesh on which nobody is there. */
+static inline enum quo_status harness_no_peer(struct quo_transport *transport, uint64_t peer,
+                                              size_t body_len, uint8_t **ret_body)
+{
+    (void)transport, (void)peer, (void)body_len, (void)ret_body;
+    return QUO_UNAVAILABLE;
+}
+static inline struct quo_transport *harness_empty_mesh(void)
+{
+    static const struct quo_transport_ops ops = {.reserve = harness_no_peer};
+    static struct quo_transport mesh = {.ops = &ops};
+    return &mesh;
+}
+
 /* Life */
 
 static inline struct quo_entry entry_of(uint32_t epoch, uint64_t a, uint64_t b, uint64_t c)
@@ -126,13 +140,13 @@ static inline void map_fill(struct quo_map *map, uint32_t epoch)
     /* Not in the order of their ids: the server has to find them all the same. */
     map->namespace_count = 4;
     map->namespaces[0] = (struct quo_namespace){
-        .id = NS_MIXED, .name = "mixed", .kind = QUO_KIND_MIXED, .value_max = 100000};
+        .id = NS_MIXED, .name = "mixed", .kind = QUO_KIND_MIXED, .n = 3, .value_max = 100000};
     map->namespaces[1] = (struct quo_namespace){
-        .id = NS_LWW, .name = "lww", .kind = QUO_KIND_LWW, .value_max = VALUE_MAX_OF_LWW};
+        .id = NS_LWW, .name = "lww", .kind = QUO_KIND_LWW, .n = 3, .value_max = VALUE_MAX_OF_LWW};
     map->namespaces[2] = (struct quo_namespace){
-        .id = NS_CRDT, .name = "crdt", .kind = QUO_KIND_CRDT, .value_max = 100000};
+        .id = NS_CRDT, .name = "crdt", .kind = QUO_KIND_CRDT, .n = 3, .value_max = 100000};
     map->namespaces[3] = (struct quo_namespace){
-        .id = NS_CAS, .name = "cas", .kind = QUO_KIND_CAS, .value_max = 100000};
+        .id = NS_CAS, .name = "cas", .kind = QUO_KIND_CAS, .n = 3, .value_max = 100000};
     for (uint32_t i = 0; i < PARTITIONS; i++)
         map->entries[i] = entry_of(epoch, SELF, SECOND, THIRD);
 }
@@ -160,11 +174,30 @@ static inline void settle(struct harness *h)
         turn(h);
 }
 
+/* Until no work in the background is due. */
+static inline void rest(struct harness *h)
+{
+    for (int i = 0; i < 1000 && quo_server_deadline(h->server) != UINT64_MAX; i++) {
+        h->mono_us = QUO_MAX(h->mono_us, quo_server_deadline(h->server));
+        turn(h);
+        settle(h);
+    }
+    assert_int_equal(quo_server_deadline(h->server), UINT64_MAX);
+}
+/* How many partitions have hash trees; they are right. */
+static inline uint32_t ready_count(struct harness *h)
+{
+    uint32_t ready;
+    assert_true(quo_server_check_trees(h->server, &ready));
+    return ready;
+}
+
 static inline enum quo_status server_open(struct harness *h, char *why, size_t why_size)
 {
     struct quo_server_options options = {
         .env = &h->env,
         .transport = &h->transport,
+        .mesh = h->mesh,
         .store = h->store,
         .replica = SELF,
         .map = h->map,
@@ -192,14 +225,17 @@ static inline void harness_prepare(struct harness *h)
     assert_non_null(h->store);
 }
 
-static inline void harness_start(struct harness *h)
+static inline void harness_open(struct harness *h)
 {
     char why[200];
-    harness_prepare(h);
     assert_int_equal(server_open(h, why, sizeof why), QUO_OK);
-    assert_false(quo_server_serving(h->server));
     settle(h);
     assert_true(quo_server_serving(h->server));
+}
+static inline void harness_start(struct harness *h)
+{
+    harness_prepare(h);
+    harness_open(h);
 }
 
 static inline void harness_stop(struct harness *h)

@@ -1,6 +1,7 @@
 /* Every allocation of the server fails once: a request may be refused then or its answer be lost,
  * but nothing is acked that is not held, nothing leaks and afterwards everything works. Linked with
  * --wrap for the allocator. */
+#include "storage-node/server/trees.h"
 #include "tests/unit/server/harness.h"
 
 static uint64_t fail_in; /* the call that fails, counting from now; 0: none */
@@ -130,7 +131,9 @@ static void test_each_allocation_fails_once(void **state)
     uint64_t countdown;
     for (countdown = 1; struck; countdown++) {
         struct harness h;
-        harness_start(&h);
+        harness_prepare(&h);
+        h.mesh = harness_empty_mesh();
+        harness_open(&h);
         put_synced(&h, "cold", 5);
         acc(&h, "cold", 5);
         settle(&h);
@@ -145,6 +148,8 @@ static void test_each_allocation_fails_once(void **state)
         struck = armed == 0;
         armed = 0;
         check_after(&h, ids, struck);
+        rest(&h);
+        assert_int_equal(ready_count(&h), PARTITIONS);
         harness_stop(&h);
     }
     assert_in_range(countdown, 20, 1000);
@@ -157,6 +162,7 @@ static void test_each_allocation_of_the_start_fails_once(void **state)
         struct harness h;
         char why[200] = "";
         harness_prepare(&h);
+        h.mesh = harness_empty_mesh();
         fail_in = countdown;
         enum quo_status status = server_open(&h, why, sizeof why);
         bool struck = fail_in == 0;
@@ -180,11 +186,70 @@ static void test_each_allocation_of_the_start_fails_once(void **state)
     }
 }
 
+static void settle_and_free(struct harness *h, enum quo_status status)
+{
+    armed = 0;
+    if (status != QUO_OK) {
+        assert_int_equal(status, QUO_NO_MEMORY);
+        return;
+    }
+    settle(h);
+    quo_server_free(h->server);
+    h->server = NULL;
+}
+
+/* Reading what was left, a scan while writes go on, and leaving the trees. */
+static void test_each_allocation_for_trees_fails_once(void **state)
+{
+    (void)state;
+    for (uint64_t countdown = 1;; countdown++) {
+        struct harness h;
+        char why[200];
+        harness_prepare(&h);
+        h.mesh = harness_empty_mesh();
+        h.transport.ops = &sparing_ops;
+        harness_open(&h);
+        put_synced(&h, "a", 1);
+        settle(&h);
+        bool in_order = countdown % 2 == 0;
+        if (in_order)
+            quo_server_drain(h.server);
+        settle(&h);
+        quo_server_free(h.server);
+        h.server = NULL;
+        fail_in = (countdown + 1) / 2;
+        enum quo_status status = server_open(&h, why, sizeof why);
+        armed = fail_in;
+        fail_in = 0;
+        if (status == QUO_OK) {
+            put_synced(&h, "b", 1);
+            for (int i = 0; i < 2 * (int)PARTITIONS; i++) {
+                h.mono_us += QUO_REBUILD_PAUSE_US;
+                armed_turn(&h);
+                put_synced(&h, "c", 2 + (uint64_t)i);
+            }
+            quo_server_drain(h.server);
+            armed_turn(&h);
+            armed_turn(&h);
+        }
+        bool struck = armed == 0;
+        settle_and_free(&h, status);
+        harness_open(&h);
+        rest(&h);
+        assert_int_equal(ready_count(&h), PARTITIONS);
+        harness_stop(&h);
+        if (!struck)
+            break;
+        assert_true(countdown < 1000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_allocation_fails_once),
         cmocka_unit_test(test_each_allocation_of_the_start_fails_once),
+        cmocka_unit_test(test_each_allocation_for_trees_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
