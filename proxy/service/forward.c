@@ -44,6 +44,7 @@ static struct quo_msg_forward message_of(const struct quo_op *op, const struct q
         .w = op->want.w,
         .ns = op->ns,
         .timeout_ms = timeout_ms,
+        .deadline_us = op->started_us + op->want.timeout_ms * UINT64_C(1000),
         .opid_high = quo_get_u64(change->opid.bytes),
         .opid_low = quo_get_u64(change->opid.bytes + 8),
         .since = change->since,

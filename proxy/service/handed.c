@@ -58,6 +58,17 @@ static bool is_ahead(struct quo_service *service, const struct quo_msg_forward *
     return QUO_MAX(since_ms, quo_version_ms(m->first)) > now_ms + AHEAD_MAX_MS;
 }
 
+/* It was under way for longer than the operation lives, as when a process stands still: it may have
+ * been resolved as not applied since, and its fence may be gone again. */
+static bool is_late(struct quo_service *service, const struct quo_msg_forward *m, bool is_own_loops)
+{
+    if (is_own_loops)
+        return quo_mono_us(service->env) >= m->deadline_us;
+    uint64_t now_ms = quo_version_ms(quo_tick(service, QUO_VERSION_NONE));
+    return m->type != QUO_REQUEST_RESOLVE &&
+           (m->since >> 16) + QUO_TIMEOUT_MAX_MS + 2 * QUO_SKEW_MAX_MS < now_ms;
+}
+
 static struct quo_request request_of(const struct quo_msg_forward *m,
                                      const struct quo_namespace *ns)
 {
@@ -106,7 +117,7 @@ static enum quo_status take(struct quo_service *service, uint64_t peer,
     const struct quo_namespace *ns = quo_map_namespace_by_id(service->map, m.ns);
     if (!is_sound(&m, ns, is_checked))
         return QUO_MALFORMED;
-    if (is_ahead(service, &m))
+    if (is_ahead(service, &m) || is_late(service, &m, is_checked))
         return QUO_SKEW;
     quo_hlc_observe(&service->clock, m.first.hlc, quo_wall_ms(service->env));
     const struct quo_request request = request_of(&m, ns);

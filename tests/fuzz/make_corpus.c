@@ -100,6 +100,7 @@ static struct quo_msg_forward make_forward(void)
                                     .flags = QUO_FORWARD_SENT | QUO_FORWARD_HAS_MAX,
                                     .ns = 1,
                                     .timeout_ms = 900,
+                                    .deadline_us = 5000000,
                                     .opid_high = 0x8000000000000001,
                                     .opid_low = 2,
                                     .first = {0x0102030405060708, 9},

@@ -148,7 +148,8 @@ class Proxies(unittest.TestCase):
 
     def test_a_proxy_stops_at_once_though_others_hand_it_writes(self):
         with SeatedCluster(proxies=2, proxy_settings="loops = 2;") as cluster:
-            with Load(cluster, [0, 1], 4, ["hot"]) as load:
+            # Keys of several loops and proxies: whichever loop takes a connection hands some on.
+            with Load(cluster, [0, 1], 4, [f"hot-{i}" for i in range(8)]) as load:
                 wait_until(lambda: min(metric(p, "forwarded_in") for p in cluster.proxies) > 20, 60,
                            "writes change seats")
                 start = time.monotonic()

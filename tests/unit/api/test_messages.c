@@ -205,6 +205,7 @@ static void forward_bytes_are_the_golden_ones(void **state)
         1,    2,    3,    4,    5,    6,                /* hops, type, flags, condition, level, w */
         0x11, 0x12, 0x13, 0x14,                         /* ns */
         0x21, 0x22, 0x23, 0x24,                         /* timeout_ms */
+        0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, /* deadline_us */
         0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, /* opid_high */
         0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, /* opid_low */
         0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, /* since */
@@ -227,6 +228,7 @@ static void forward_bytes_are_the_golden_ones(void **state)
         .w = 6,
         .ns = 0x11121314,
         .timeout_ms = 0x21222324,
+        .deadline_us = 0xa1a2a3a4a5a6a7a8,
         .opid_high = 0x3132333435363738,
         .opid_low = 0x4142434445464748,
         .since = 0x5152535455565758,

@@ -679,6 +679,7 @@ static void what_makes_no_sense_is_not_taken(void **state)
     REFUSED((m.type = QUO_REQUEST_PATCH, m.value = quo_slice_of("{")), QUO_MALFORMED);
     REFUSED(m.since = (w.wall_ms + QUO_SKEW_MAX_MS) << 16, QUO_SKEW);
     REFUSED(m.first.hlc = (w.wall_ms + QUO_SKEW_MAX_MS) << 16, QUO_SKEW);
+    REFUSED(m.since = (w.wall_ms - QUO_TIMEOUT_MAX_MS - 2 * QUO_SKEW_MAX_MS - 1) << 16, QUO_SKEW);
     assert_int_equal(w.sent[QUO_MESSAGE_PREP], 0);
     assert_int_equal(WORLD_COUNTED(&w, 1, forwarded_in), 0);
     REFUSED((void)m, QUO_OK);
