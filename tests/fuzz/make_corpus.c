@@ -19,7 +19,7 @@ static void write_seed(const char *root, const char *name, const uint8_t *bytes,
     }
 }
 
-/* Every sixteenth without a key, so that QUO_RING_MAX of them fill the ring. */
+/* Every eighth without a key, so that QUO_RING_MAX of them fill the ring. */
 static struct quo_slice make_ring(size_t count)
 {
     static uint8_t buffers[2][QUO_RING_BYTES_MAX];
@@ -27,7 +27,7 @@ static struct quo_slice make_ring(size_t count)
 
     for (size_t i = 0; i < count; i++) {
         const struct quo_ring_entry entry = {
-            .opid = i % 16 == 0 ? quo_opid_make(i, 5) : quo_opid_of_key(quo_slice(&i, sizeof i)),
+            .opid = i % 8 == 0 ? quo_opid_make(i, 5) : quo_opid_of_key(quo_slice(&i, sizeof i)),
             .at = {(1000000 + i) << 16, 5},
             .code = (enum quo_change_code)(i % QUO_CHANGE_STORED_COUNT),
             .digest = i,
