@@ -66,8 +66,9 @@ struct quo_range_entry {
     uint32_t value_len;     /* of the whole */
 };
 
-#define QUO_RANGE_ENTRY_HEADER 12u /* be32 key length | be32 whole value | be32 bytes of it here   \
-                                    */
+#define QUO_RANGE_ENTRY_HEADER                                                                     \
+    12u /* be32 key length | be32 whole value | be32 bytes of it here                              \
+         */
 
 /* Reads the entry at *at, 0 at first, and moves on. Returns false at the end. Borrowed from the
  * range. */
