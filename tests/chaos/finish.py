@@ -125,8 +125,8 @@ async def read_everything(load, readers=24):
 def count_counters(load):
     """Holds the last value of every counter against what was answered: each addition that took
     effect is in it once, those that are unknown at most once, and nothing else."""
-    total = {"counters": 0, "exact": 0, "additions": 0, "took effect": 0, "did not": 0, "unknown": 0,
-             "requests": 0}
+    total = dict.fromkeys(("counters", "exact", "additions", "took effect", "did not", "unknown",
+                           "requests"), 0)
     for workload, histories in load.histories.items():
         counters = {name: records for name, records in histories.items()
                     if load.keys[name].model == "counter"}

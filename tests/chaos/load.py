@@ -1,8 +1,8 @@
 """What clients want, how they go about it, and what each of them saw as a history.
 
-A record says what the answers said and nothing more. A write without an answer is unknown, a request
-that certainly never left is no operation. A write with an Idempotency-Key is sent again, through
-changing proxies, until an answer is definite: all of that is one operation.
+A record says what the answers said and nothing more. A write without an answer is unknown, a
+request that certainly never left is no operation. A write with an Idempotency-Key is sent again,
+through changing proxies, until an answer is definite: all of that is one operation.
 """
 import asyncio
 import collections

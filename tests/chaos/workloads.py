@@ -85,7 +85,8 @@ class RegisterGroup(Group):
             op = "cas"
         if what in ("replace", "remove") and self.tags:
             older = self.random.random() < 0.1
-            more["tag"], more["expected"] = self.random.choice(self.tags) if older else self.tags[-1]
+            at = self.random.randrange(len(self.tags)) if older else -1
+            more["tag"], more["expected"] = self.tags[at]
         value = self.load.fresh() if what in ("put", "replace", "create") or \
             op == "cas" and "tag" not in more else None
         wish = Wish(op, key, level, value, **more)
@@ -111,8 +112,8 @@ class RegisterGroup(Group):
 
 
 class CounterGroup(Group):
-    """Additions of whole numbers above 0: on every other counter all with an Idempotency-Key, so that
-    none of them stays unknown."""
+    """Additions of whole numbers above 0: on every other counter all with an Idempotency-Key, so
+    that none of them stays unknown."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)

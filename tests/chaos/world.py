@@ -221,6 +221,22 @@ class Node(Machine):
         return self.filler().exists() or time.monotonic() - self.emptied < EMPTIED_SECONDS
 
 
+    def watch_promises(self):
+        """Starts the witness of what it promises."""
+        self.witness = subprocess.Popen(
+            [self.world.tools["witness"], self.world.folder / "map.json", self.name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
+
+    def hear_witness(self):
+        """Ends it, and returns what it has to say."""
+        said = self.witness.communicate(timeout=STOP_SECONDS)[0].split("\n")
+        self.world.problems += [line for line in said if line.startswith("BROKEN")]
+        if self.witness.returncode != 0:
+            self.world.problems.append(f"the witness of {self.name} ended with "
+                                       f"{self.witness.returncode}")
+        return f"{self.name}: {said[-2]}"
+
+
 class Proxy(Machine):
     """`relay` is the process in its namespace through which it reaches the nodes, or None."""
 
@@ -247,7 +263,7 @@ class Proxy(Machine):
             links = [f"{RELAY_PORT + i}:{node.address}:{NODE_PORT}"
                      for i, node in enumerate(world.nodes)]
             self.relay = subprocess.Popen(
-                self.inside(world.relay_program, *links), stdin=subprocess.PIPE,
+                self.inside(world.tools["relay"], *links), stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
             if self.relay.stdout.readline() != "ready\n":
                 raise Unavailable("the relay does not start")
@@ -266,10 +282,11 @@ class Proxy(Machine):
 
 
 class World:
-    def __init__(self, folder, programs, relay_program, tag, options):
-        """options: nodes, proxies; relays: how many proxies have one; skew: own clocks;
+    def __init__(self, folder, programs, tools, tag, options):
+        """tools: relay, witness. options: nodes, proxies; relays: how many proxies have one; skew:
+        own clocks; witnesses: whether nodes have one;
         volumes: disks that can lose power, not tmpfs; retention: of Idempotency-Keys, seconds."""
-        self.folder, self.programs, self.relay_program = folder, programs, relay_program
+        self.folder, self.programs, self.tools = folder, programs, tools
         self.tag, self.options = tag, options
         self.cluster_id = f"{secrets.randbits(64) | 1:016x}"
         self.volumes = options["volumes"]
@@ -301,7 +318,7 @@ class World:
         (self.folder / "map.json").write_text(
             self.map_document([(node.address, NODE_PORT) for node in self.nodes]))
         for i, proxy in enumerate(reversed(self.proxies)):
-            proxy.make_config(i < self.options["relays"], loops=2 if proxy is self.proxies[0] else 1)
+            proxy.make_config(i < self.options["relays"], 2 if proxy is self.proxies[0] else 1)
 
     def map_document(self, places):
         return json.dumps({
@@ -318,6 +335,8 @@ class World:
         for machine in self.machines:
             machine.start()
         await self.wait_ready()
+        for node in self.nodes if self.options["witnesses"] else ():
+            node.watch_promises()
 
     async def wait_ready(self):
         """Seconds until everything says it is ready; a problem is noted if that takes too long."""
@@ -393,6 +412,8 @@ class World:
 
     def stop(self):
         """SIGTERM to everything; whoever does not end with 0 is a problem."""
+        if self.options["witnesses"]:
+            self.notes += [node.hear_witness() for node in self.nodes]
         for machine in self.proxies + self.nodes:
             machine.note_memory()
             machine.wanted = False
