@@ -26,6 +26,16 @@ static void fill_answered(struct quo_rmw *rmw, quo_members replied)
     }
 }
 
+/* A read has read by its promises; the accept only makes sure of it. */
+static quo_members answered_by(const struct quo_rmw *rmw)
+{
+    quo_members promised = rmw->promises.replies.yes, accepted = rmw->acks.yes | rmw->acks.refused;
+
+    if (rmw->phase != QUO_RMW_ACC)
+        return promised;
+    return rmw->options.purpose == QUO_RMW_WRITE ? accepted : promised | accepted;
+}
+
 static void fill_receipt(struct quo_rmw *rmw)
 {
     struct quo_receipt *receipt = quo_rmw_receipt(rmw);
@@ -42,7 +52,7 @@ static void fill_receipt(struct quo_rmw *rmw)
     receipt->n = rmw->plan.n;
     receipt->epoch = rmw->plan.entry.epoch;
     receipt->need = is_accept ? quo_rmw_need_acks(rmw) : quo_rmw_need_promises(rmw);
-    fill_answered(rmw, is_accept ? rmw->acks.yes | rmw->acks.refused : rmw->promises.replies.yes);
+    fill_answered(rmw, answered_by(rmw));
     receipt->acks = receipt->disk = quo_members_count(disk);
     receipt->stable = quo_tally_would_win(rmw->plan.sets, disk, rmw->plan.ws) == QUO_VOTE_WON;
     if (QUO_MUTANT(RECEIPT_OVERCLAIMS))
