@@ -67,7 +67,9 @@ static struct sim_cell *make(struct sim_disk *disk, const struct sim_write *writ
         return cell;
     QUO_REQUIRE(disk->cell_count < SIM_CELLS_MAX);
     cell = &disk->cells[disk->cell_count++];
-    *cell = (struct sim_cell){.family = write->family, .key = blob_ref(write->key)};
+    *cell = (struct sim_cell){.family = write->family,
+                              .index = sim_key_of_data(blob_slice(write->key)),
+                              .key = blob_ref(write->key)};
     return cell;
 }
 
@@ -89,6 +91,7 @@ static void apply_durable(struct sim_disk *disk, const struct sim_writes *writes
         sim_oracle_applied(disk, cell, before, cell->durable);
         blob_drop(before);
     }
+    sim_oracle_committed(disk);
 }
 
 static void writes_clear(struct sim_writes *writes)
@@ -393,6 +396,7 @@ void sim_disk_init(struct sim_disk *disk, uint32_t node)
     disk->unsynced_count = 0;
     disk->commit = NULL;
     disk->load_count = 0;
+    disk->touched = disk->replaced = 0;
     disk->broken = disk->full = disk->slow = disk->wiped = false;
     disk->lying = sim_world->unsafe_disk;
     disk->error_permille = 0;
@@ -445,24 +449,8 @@ static void drop_cells(struct sim_disk *disk)
 void sim_disk_wipe(struct sim_disk *disk)
 {
     drop_cells(disk);
+    memset(sim_world->promised[disk->node], 0, sizeof sim_world->promised[0]);
     disk->wiped = true;
-}
-
-void sim_disk_promise(struct sim_disk *disk, uint32_t key, struct quo_version ballot)
-{
-    uint8_t bytes[QUO_VERSION_SIZE];
-    uint8_t data_key[6 + 64];
-    struct quo_slice name = sim_key(key);
-    quo_put_u16(data_key, (uint16_t)sim_key_partition(sim_world, key));
-    quo_put_u32(data_key + 2, sim_key_namespace(key));
-    memcpy(data_key + 6, name.data, name.len);
-    quo_version_encode(ballot, bytes);
-    struct sim_writes writes = {0};
-    writes_add(&writes, QUO_FAMILY_PROMISE, quo_slice(data_key, 6 + name.len),
-               blob_new(quo_slice(bytes, sizeof bytes)));
-    apply_visible(disk, &writes);
-    apply_durable(disk, &writes);
-    writes_free(&writes);
 }
 
 void sim_disk_free(struct sim_disk *disk)
@@ -482,35 +470,42 @@ static struct quo_version version_of(const struct sim_blob *blob)
     return version;
 }
 
-static const struct sim_cell *find_key(const struct sim_disk *disk, uint32_t key)
+static const struct sim_cell *find_key(const struct sim_disk *disk, enum quo_family family,
+                                       uint32_t key)
 {
-    for (uint32_t i = 0; i < disk->cell_count; i++) {
-        const struct sim_cell *cell = &disk->cells[i];
-        if (cell->family == QUO_FAMILY_DATA && sim_key_of_data(blob_slice(cell->key)) == key)
-            return cell;
-    }
+    for (uint32_t i = 0; i < disk->cell_count; i++)
+        if (disk->cells[i].family == family && disk->cells[i].index == key)
+            return &disk->cells[i];
     return NULL;
 }
 
 struct quo_slice sim_disk_durable(const struct sim_disk *disk, uint32_t key)
 {
-    const struct sim_cell *cell = find_key(disk, key);
+    const struct sim_cell *cell = find_key(disk, QUO_FAMILY_DATA, key);
     return blob_slice(cell == NULL ? NULL : cell->durable);
 }
 
 struct quo_version sim_disk_version(const struct sim_disk *disk, uint32_t key)
 {
-    const struct sim_cell *cell = find_key(disk, key);
+    const struct sim_cell *cell = find_key(disk, QUO_FAMILY_DATA, key);
     return version_of(cell == NULL ? NULL : cell->durable);
 }
 
-struct quo_version sim_disk_settled(const struct sim_disk *disk, uint32_t key)
+struct quo_version sim_disk_promised(const struct sim_disk *disk, uint32_t key)
 {
-    const struct sim_cell *cell = find_key(disk, key);
-    if (cell == NULL)
+    const struct sim_cell *cell = find_key(disk, QUO_FAMILY_PROMISE, key);
+    if (cell == NULL || cell->durable == NULL)
         return QUO_VERSION_NONE;
-    struct quo_version durable = version_of(cell->durable);
-    struct quo_version visible =
-        cell->visible == cell->durable ? durable : version_of(cell->visible);
-    return quo_version_compare(durable, visible) < 0 ? durable : visible;
+    QUO_REQUIRE(cell->durable->len == QUO_VERSION_SIZE);
+    return quo_version_decode(cell->durable->bytes);
+}
+
+struct quo_slice sim_disk_settled(const struct sim_disk *disk, uint32_t key)
+{
+    const struct sim_cell *cell = find_key(disk, QUO_FAMILY_DATA, key);
+    if (cell == NULL)
+        return quo_slice(NULL, 0);
+    bool ahead = cell->visible != cell->durable &&
+                 quo_version_compare(version_of(cell->durable), version_of(cell->visible)) > 0;
+    return blob_slice(ahead ? cell->visible : cell->durable);
 }

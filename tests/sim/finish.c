@@ -35,12 +35,27 @@ static bool can_serve(struct sim *sim, uint32_t key, uint32_t need)
     return true;
 }
 
+/* What changes a key of this model. */
+static enum quo_history_type writing(uint32_t key)
+{
+    return sim_key_model(key) == QUO_HISTORY_COUNTER ? QUO_HISTORY_ADD : QUO_HISTORY_PUT;
+}
+
+static void await(struct sim *sim, const struct sim_op *op)
+{
+    uint64_t until = sim->now + 2 * DEMAND_TIMEOUT_MS * SIM_MS;
+    while (!op->answered && !op->lost && sim->now < until && !sim_failed(sim))
+        if (!sim_advance_one(sim, until))
+            break;
+}
+
 static struct sim_op *ask_once(struct sim *sim, uint32_t proxy, enum quo_history_type type,
                                uint32_t key, enum quo_level level)
 {
     struct sim_op *op = sim_op_new(sim, FINISHER_CLIENT, type, key);
     if (op == NULL)
         return NULL;
+    op->seen.by = type == QUO_HISTORY_ADD;
     struct quo_ask ask = {.has_level = true,
                           .level = level,
                           .r = -1,
@@ -49,10 +64,7 @@ static struct sim_op *ask_once(struct sim *sim, uint32_t proxy, enum quo_history
                           .timeout_ms = DEMAND_TIMEOUT_MS};
     sim_op_ask(sim, op, &ask);
     sim_op_send(sim, op, proxy);
-    uint64_t until = sim->now + 2 * DEMAND_TIMEOUT_MS * SIM_MS;
-    while (!op->answered && !op->lost && sim->now < until && !sim_failed(sim))
-        if (!sim_advance_one(sim, until))
-            break;
+    await(sim, op);
     return op;
 }
 
@@ -60,7 +72,7 @@ static struct sim_op *ask_once(struct sim *sim, uint32_t proxy, enum quo_history
 static void demand(struct sim *sim, uint32_t proxy, enum quo_history_type type, uint32_t key,
                    enum quo_level level)
 {
-    static const char *const types[] = {"?", "get", "put", "delete"};
+    static const char *const types[] = {"?", "get", "put", "delete", "cas", "add"};
     for (uint32_t try = 0; try < DEMAND_TRIES && !sim_failed(sim); try++) {
         const struct sim_op *op = ask_once(sim, proxy, type, key, level);
         if (op == NULL || (op->answered && op->verdict <= QUO_VERDICT_WRITTEN))
@@ -74,18 +86,43 @@ static void demand(struct sim *sim, uint32_t proxy, enum quo_history_type type, 
 static void demand_strong(struct sim *sim)
 {
     uint32_t need = QUO_MAX(sim->swarm.rs, sim->swarm.ws);
-    for (uint32_t key = 0; key < sim->swarm.keys && !sim_failed(sim); key++) {
-        if (!can_serve(sim, key, need))
+    for (uint32_t key = 0; key < SIM_KEYS_MAX && !sim_failed(sim); key++) {
+        if (!sim_key_in_use(sim, key) || !can_serve(sim, key, need))
             continue;
         uint32_t writer = (uint32_t)sim_below(&sim->rng, sim->swarm.proxies);
-        /* A promise whose proposer is gone stops write-backs until something is written above it.
-         */
-        if (sim->swarm.weight_fault[SIM_FAULT_PROMISE] > 0)
-            demand(sim, writer, QUO_HISTORY_PUT, key, QUO_LEVEL_STRONG);
         for (uint32_t p = 0; p < sim->swarm.proxies; p++)
             demand(sim, p, QUO_HISTORY_GET, key, QUO_LEVEL_STRONG);
-        demand(sim, writer, QUO_HISTORY_PUT, key, QUO_LEVEL_STRONG);
+        demand(sim, writer, writing(key), key, QUO_LEVEL_STRONG);
         demand(sim, (writer + 1) % sim->swarm.proxies, QUO_HISTORY_GET, key, QUO_LEVEL_STRONG);
+    }
+}
+
+/* What is not known can be resolved, or is too long ago. */
+static void resolve(struct sim *sim, struct sim_op *first)
+{
+    uint32_t proxy = (uint32_t)sim_below(&sim->rng, sim->swarm.proxies);
+    for (uint32_t try = 0; try < DEMAND_TRIES && !sim_failed(sim); try++) {
+        const struct sim_op *op = sim_again_ask(sim, first, proxy, DEMAND_TIMEOUT_MS);
+        if (op == NULL)
+            return;
+        await(sim, op);
+        if (first->is_decided || op->told.is_lost)
+            return;
+        sim_advance(sim, sim->now + 200 * SIM_MS);
+    }
+    sim_violate(sim, SIM_LIVENESS, first->seen.key,
+                "operation %llu cannot be resolved though all is healed",
+                (unsigned long long)first->seen.id);
+}
+
+static void demand_resolutions(struct sim *sim)
+{
+    uint32_t need = QUO_MAX(sim->swarm.rs, sim->swarm.ws);
+    for (uint32_t i = 0; i < sim->op_count && !sim_failed(sim); i++) {
+        struct sim_op *first = &sim->ops[i];
+        if (sim_op_is_first(first) && first->is_open && first->is_named && !first->is_decided &&
+            can_serve(sim, first->seen.key, need))
+            resolve(sim, first);
     }
 }
 
@@ -111,12 +148,12 @@ static void demand_readiness(struct sim *sim)
  */
 static void demand_convergence(struct sim *sim)
 {
-    for (uint32_t key = 0; key < sim->swarm.keys && !sim_failed(sim); key++) {
-        if (!can_serve(sim, key, sim->swarm.n))
+    for (uint32_t key = 0; key < SIM_KEYS_MAX && !sim_failed(sim); key++) {
+        if (!sim_key_in_use(sim, key) || !can_serve(sim, key, sim->swarm.n))
             continue;
         uint32_t proxy = (uint32_t)sim_below(&sim->rng, sim->swarm.proxies);
         demand(sim, proxy, QUO_HISTORY_GET, key, QUO_LEVEL_ALL);
-        demand(sim, proxy, sim_chance(&sim->rng, 800) ? QUO_HISTORY_PUT : QUO_HISTORY_DELETE, key,
+        demand(sim, proxy, sim_chance(&sim->rng, 800) ? writing(key) : QUO_HISTORY_DELETE, key,
                QUO_LEVEL_ALL);
     }
 }
@@ -169,6 +206,7 @@ void sim_finish(struct sim *sim)
     sim_advance(sim, sim->now + SETTLE_US);
     judge_answers(sim);
     demand_readiness(sim);
+    demand_resolutions(sim);
     demand_strong(sim);
     demand_convergence(sim);
     for (uint64_t until = sim->now + QUIET_US; sim->now < until && !sim_failed(sim);)
@@ -177,7 +215,7 @@ void sim_finish(struct sim *sim)
     judge_answers(sim);
     if (!sim_failed(sim) && !quiet(sim))
         sim_violate(sim, SIM_LIVENESS, SIM_KEYS_MAX, "something is still under way at the end");
-    for (uint32_t key = 0; key < sim->swarm.keys && !sim->clients_only; key++)
-        if (!sim_failed(sim) && can_serve(sim, key, sim->swarm.n))
+    for (uint32_t key = 0; key < SIM_KEYS_MAX && !sim->clients_only; key++)
+        if (!sim_failed(sim) && sim_key_in_use(sim, key) && can_serve(sim, key, sim->swarm.n))
             judge_convergence(sim, key);
 }

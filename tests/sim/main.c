@@ -163,8 +163,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         options.seconds = number(state, arg);
         return 0;
     case KEY_KIND:
-        if (!quo_kind_parse(quo_slice_of(arg), &options.kind) || options.kind == QUO_KIND_CAS)
-            argp_error(state, "--kind wants lww, mixed or crdt: a kind that takes blind writes");
+        if (!quo_kind_parse(quo_slice_of(arg), &options.kind))
+            argp_error(state, "--kind wants lww, cas, mixed or crdt");
         replay_with("--kind", arg);
         return 0;
     case KEY_MUTANT:
@@ -204,7 +204,7 @@ static const struct argp_option known[] = {
     {"seed", KEY_SEED, "S", 0, "the first seed (1)", 0},
     {"seeds", KEY_SEEDS, "N", 0, "how many (1, or until --seconds)", 0},
     {"seconds", KEY_SECONDS, "T", 0, "stop after this time", 0},
-    {"kind", KEY_KIND, "KIND", 0, "lww, mixed or crdt (lww)", 0},
+    {"kind", KEY_KIND, "KIND", 0, "lww, cas, mixed or crdt (lww)", 0},
     {"mutant", KEY_MUTANT, "NAME", 0, "switch one rule off", 0},
     {"unsafe", KEY_UNSAFE, "WHAT", 0,
      "let the world lie: disk (a sync that is none), amnesia (an empty disk under an old name)", 0},
@@ -252,8 +252,10 @@ static void write_history(void)
         perror(options.history);
         exit(1);
     }
+    for (uint32_t i = 0; i < SIM_COUNTERS_MAX; i++)
+        quo_history_write_model(out, NULL, SIM_KEY_COUNTER + i, QUO_HISTORY_COUNTER);
     for (uint32_t i = 0; i < world->op_count; i++)
-        if (world->ops[i].seen.call != 0)
+        if (sim_op_is_first(&world->ops[i]) && world->ops[i].seen.call != 0)
             quo_history_write(out, NULL, &world->ops[i].seen);
     fclose(out);
 }

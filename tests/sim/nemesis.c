@@ -147,14 +147,18 @@ static void fault_freeze(struct sim *sim)
     sim_at(sim, sim->now + ms * SIM_MS, SIM_EVENT_THAW, p, 0, NULL);
 }
 
-static void fault_proxy(struct sim *sim)
+static void kill_proxy(struct sim *sim, struct sim_process *p)
 {
-    struct sim_process *p = sim_proxy(sim, (uint32_t)sim_below(&sim->rng, sim->swarm.proxies));
     if (!p->alive)
         return;
     sim_process_stop(p);
     sim_at(sim, sim->now + sim_between(&sim->rng, SIM_MS, 50 * SIM_MS), SIM_EVENT_START, p, 0,
            NULL);
+}
+
+static void fault_proxy(struct sim *sim)
+{
+    kill_proxy(sim, sim_proxy(sim, (uint32_t)sim_below(&sim->rng, sim->swarm.proxies)));
 }
 
 /* Whether every partition of every map could lose this node and keep its quorums. */
@@ -177,19 +181,32 @@ static void fault_wipe(struct sim *sim)
     sim_at(sim, soon(sim), SIM_EVENT_START, sim_node(sim, node), 0, NULL);
 }
 
-/* The ballot is above what the nodes hold; one in three never hears of it. */
+/* A proxy dies with a proposal under way: what it asked for reaches some nodes only. */
 static void fault_promise(struct sim *sim)
 {
-    uint32_t key = (uint32_t)sim_below(&sim->rng, sim->swarm.keys);
-    struct quo_version ballot = {.node = sim_random(&sim->rng) | 1};
-    if (sim->swarm.kind != QUO_KIND_MIXED)
+    if (sim->swarm.kind != QUO_KIND_MIXED && sim->swarm.kind != QUO_KIND_CAS)
         return;
-    for (uint32_t n = 0; n < sim->swarm.nodes; n++)
-        ballot.hlc = QUO_MAX(ballot.hlc, sim_disk_version(&sim->disks[n], key).hlc + 1);
-    ballot.hlc += sim_below(&sim->rng, 20) << 16;
-    for (uint32_t n = 0; n < sim->swarm.nodes; n++)
-        if (sim_chance(&sim->rng, 660))
-            sim_disk_promise(&sim->disks[n], key, ballot);
+    sim->doomed = 1 + (uint32_t)sim_below(&sim->rng, sim->swarm.proxies);
+    sim->doomed_by = sim_chance(&sim->rng, 400) ? QUO_MESSAGE_PREP : QUO_MESSAGE_ACC;
+}
+
+void sim_nemesis_sent(const struct sim_process *proxy, uint8_t type)
+{
+    struct sim *sim = sim_world;
+    if (sim->doomed != proxy->number + 1 || type != sim->doomed_by || sim->healing)
+        return;
+    sim->doomed = 0;
+    sim_at(sim, sim->now, SIM_EVENT_KILL, sim_proxy(sim, proxy->number), 0, NULL);
+}
+
+void sim_nemesis_kill(struct sim *sim, struct sim_process *p)
+{
+    for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
+        uint64_t link = sim->link[p->number][n];
+        if (link != 0 && sim_chance(&sim->rng, 500))
+            sim->conns[link].emptied = true;
+    }
+    kill_proxy(sim, p);
 }
 
 static void fault_drain(struct sim *sim)

@@ -19,7 +19,7 @@ enum sim_fault_kind {
     SIM_FAULT_FREEZE,     /* a process stands still for longer than timeouts */
     SIM_FAULT_PROXY,      /* a proxy dies and another takes its place */
     SIM_FAULT_WIPE,       /* a node loses its disk for good */
-    SIM_FAULT_PROMISE,    /* a proposer has prepared and is gone (kinds that share keys with one) */
+    SIM_FAULT_PROMISE,    /* a proxy dies with a proposal under way (kinds with consensus) */
     SIM_FAULT_DRAIN,      /* a node is told to stop, takes no writes for a while, and restarts */
     SIM_FAULT_KINDS,
 };

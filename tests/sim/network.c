@@ -71,9 +71,10 @@ static void post(struct sim *sim, struct sim_packet *packet, uint64_t at)
         sim_at(sim, at, SIM_EVENT_PACKET, to, 0, packet);
 }
 
-/* Frames alone: each may be lost and overtake others. Queries and replies may also come twice. No
- * transport does that, and none may do it with a STORE: a refusal proves that nothing was done, and
- * that would be wrong if the same request could be accepted earlier or later. */
+/* Frames alone: each may be lost and overtake others. Queries, prepares and replies may also come
+ * twice. No transport does that, and none may do it with a STORE or an ACC: a refusal proves that
+ * nothing was done, and that would be wrong if the same request could be accepted earlier or later.
+ */
 static void send_datagram(struct sim *sim, struct sim_packet *packet)
 {
     const struct sim_conn *conn = &sim->conns[packet->conn];
@@ -82,8 +83,9 @@ static void send_datagram(struct sim *sim, struct sim_packet *packet)
         sim_packet_free(packet);
         return;
     }
-    bool store = packet->frames->type == QUO_MESSAGE_STORE;
-    while (!store && sim_chance(&sim->rng, sim->swarm.double_permille))
+    uint8_t type = packet->frames->type;
+    bool once = type == QUO_MESSAGE_STORE || type == QUO_MESSAGE_ACC;
+    while (!once && sim_chance(&sim->rng, sim->swarm.double_permille))
         post(sim, packet_new(packet->conn, packet->direction, frame_copy(packet->frames)),
              sim->now + 4 * latency(sim));
     post(sim, packet, sim->now + latency(sim));
@@ -228,7 +230,9 @@ static void seal(struct quo_transport *t, uint64_t peer, uint8_t type, uint64_t 
     if (p->is_node)
         sim_oracle_reply(p, conn, frame);
     else
-        sim_oracle_sent(frame);
+        sim_oracle_sent(p, frame);
+    if (!p->is_node)
+        sim_nemesis_sent(p, type);
     struct sim_outbox *outbox = outbox_for(p, conn);
     *outbox->end = frame;
     outbox->end = &frame->next;

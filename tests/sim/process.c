@@ -70,7 +70,7 @@ const char *sim_process_name(const struct sim_process *p)
 static void start_node(struct sim_process *p)
 {
     struct sim *sim = sim_world;
-    const struct quo_map *map = sim->maps[p->map];
+    const struct quo_map *map = sim->node_maps[p->map];
     struct quo_server_options options = {.env = &p->env,
                                          .transport = &p->transport,
                                          .store = &p->disk->store,

@@ -17,7 +17,8 @@ struct sim *sim_new(void)
     QUO_REQUIRE(sim->conns != NULL && sim->linear != NULL);
     for (uint32_t i = 0; i < SIM_MAPS; i++) {
         sim->maps[i] = calloc(1, sizeof *sim->maps[i]);
-        QUO_REQUIRE(sim->maps[i] != NULL);
+        sim->node_maps[i] = calloc(1, sizeof *sim->node_maps[i]);
+        QUO_REQUIRE(sim->maps[i] != NULL && sim->node_maps[i] != NULL);
     }
     return sim;
 }
@@ -28,8 +29,10 @@ void sim_free(struct sim *sim)
         return;
     for (uint32_t i = 0; i < SIM_PROCESSES_MAX; i++)
         free(sim->processes[i].deferred);
-    for (uint32_t i = 0; i < SIM_MAPS; i++)
+    for (uint32_t i = 0; i < SIM_MAPS; i++) {
         free(sim->maps[i]);
+        free(sim->node_maps[i]);
+    }
     quo_linear_free(sim->linear);
     free(sim->heap.events);
     free(sim->conns);
@@ -102,8 +105,18 @@ static void handle(struct sim *sim, const struct sim_event *event)
     case SIM_EVENT_CLIENT:
         sim_client_next(sim, (uint32_t)event->arg);
         break;
+    case SIM_EVENT_AGAIN:
+        sim_again_try(sim, event->arg);
+        break;
+    case SIM_EVENT_RESOLVE:
+        sim_again_resolve(sim, event->arg);
+        break;
     case SIM_EVENT_START:
         start(sim, process);
+        break;
+    case SIM_EVENT_KILL:
+        if (process->incarnation == event->incarnation)
+            sim_nemesis_kill(sim, process);
         break;
     case SIM_EVENT_THAW:
         if (process->incarnation == event->incarnation)
@@ -161,14 +174,17 @@ static void reset(struct sim *sim, uint64_t seed, const struct sim_swarm *swarm)
     memset(sim->link, 0, sizeof sim->link);
     memset(sim->blocked, 0, sizeof sim->blocked);
     sim->op_count = sim->open_ops = sim->ops_started = 0;
-    sim->fault_count = 0;
+    sim->fault_count = sim->doomed = 0;
     sim->healing = false;
     memset(sim->request_count, 0, sizeof sim->request_count);
     memset(sim->claimed, 0, sizeof sim->claimed);
     memset(sim->sworn, 0, sizeof sim->sworn);
     memset(sim->served_epoch, 0, sizeof sim->served_epoch);
     memset(sim->replied_at, 0, sizeof sim->replied_at);
-    sim->version_count = 0;
+    memset(sim->limit, 0, sizeof sim->limit);
+    memset(sim->promised, 0, sizeof sim->promised);
+    memset(sim->sight_count, 0, sizeof sim->sight_count);
+    sim->version_count = sim->effect_count = 0;
     sim->violation = (struct sim_violation){.class = SIM_HELD, .key = SIM_KEYS_MAX};
     sim->events = 0;
     sim_rng_seed(&sim->rng, seed);

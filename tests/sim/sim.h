@@ -8,12 +8,12 @@
  *   process.c  starts, stops, freezes proxies and nodes; their env port; turns
  *   network.c  connections and packets; the transport port of both ends
  *   disk.c     what is visible and what is durable; the store port
- *   client.c   operations and their answers
- *   swarm.c    what a seed is like        nemesis.c  what goes wrong in it
- *   move.c     changes of the map         finish.c   heal, then demand progress
- *   oracle.c   judges frames, disks and answers as they happen
- *   verdict.c  judges the history at the end
- *   run.c      one seed                   main.c     many
+ *   keys.c     keys and values           choose.c   what clients do
+ *   client.c   requests and their answers again.c   tried again, resolved: one operation all the
+ * same swarm.c    what a seed is like        nemesis.c  what goes wrong in it move.c     changes of
+ * the map         finish.c   heal, then demand progress oracle.c   judges frames and disks as they
+ * happen       claims.c   and answers lineage.c  judges what consensus has decided verdict.c judges
+ * the history at the end run.c      one seed                   main.c     many
  */
 #ifndef QUORATE_SIM_H
 #define QUORATE_SIM_H
@@ -33,12 +33,14 @@
 #define SIM_PROXIES_MAX 5u /* the last is the one that moves partitions */
 #define SIM_MOVER (SIM_PROXIES_MAX - 1)
 #define SIM_PROCESSES_MAX (SIM_NODES_MAX + SIM_PROXIES_MAX)
-#define SIM_KEYS_MAX 5u
-#define SIM_KEYS_USER 4u     /* keys that clients write */
-#define SIM_KEY_FORBIDDEN 4u /* a key in a namespace that takes no blind writes */
+#define SIM_KEYS_MAX 7u
+#define SIM_KEYS_USER 4u   /* keys that clients write */
+#define SIM_KEY_COUNTER 4u /* the first of those that clients add to */
+#define SIM_COUNTERS_MAX 2u
+#define SIM_KEY_FORBIDDEN 6u /* a key of which proxies believe that it takes blind writes */
 #define SIM_PARTITIONS_MAX 4u
 #define SIM_CLIENTS_MAX 8u
-#define SIM_OPS_MAX 400u
+#define SIM_OPS_MAX 1200u
 #define SIM_CONNS_MAX 8192u
 #define SIM_MAPS 3u
 #define SIM_NEVER UINT64_MAX
@@ -61,7 +63,10 @@ enum sim_event_kind {
     SIM_EVENT_SUBMIT,  /* operation `arg` reaches proxy `process` */
     SIM_EVENT_ABANDON, /* the client of operation `arg` hangs up */
     SIM_EVENT_CLIENT,  /* client `arg` makes its next operation */
+    SIM_EVENT_AGAIN,   /* operation `arg` is tried again */
+    SIM_EVENT_RESOLVE, /* somebody wants to know what became of operation `arg` */
     SIM_EVENT_START,   /* `process` starts */
+    SIM_EVENT_KILL,    /* proxy `process` dies, and with it some of what it has just sent */
     SIM_EVENT_THAW,    /* `process` goes on */
     SIM_EVENT_FAULT,   /* the nemesis acts */
     SIM_EVENT_HEAL,    /* fault `arg` ends */
@@ -107,6 +112,7 @@ struct sim_writes {
 
 struct sim_cell {
     enum quo_family family;
+    uint32_t index; /* of our keys; SIM_KEYS_MAX: none of them */
     struct sim_blob *key;
     struct sim_blob *visible; /* NULL: not there */
     struct sim_blob *durable;
@@ -129,7 +135,8 @@ struct sim_disk {
     struct sim_blob *load_values[SIM_LOADS_MAX]; /* what a load that looked early saw */
     bool load_early[SIM_LOADS_MAX];
     uint32_t load_count;
-    bool broken; /* a commit failed: takes no more writes */
+    uint32_t touched, replaced; /* keys whose promise or record, or record, this commit changes */
+    bool broken;                /* a commit failed: takes no more writes */
     bool full, slow, lying;
     uint32_t error_permille; /* of commits, gets and loads that fail */
     bool wiped;              /* lost for good */
@@ -213,7 +220,8 @@ struct sim_request {
     uint8_t type, flags;
     uint32_t key; /* index; SIM_KEYS_MAX: none of ours */
     uint32_t partition, epoch;
-    struct quo_version version; /* of a STORE's record */
+    struct quo_version version; /* of the record, or the ballot of a PREP */
+    struct quo_version next;    /* of an ACC */
     uint64_t wall_ms;           /* the node's clock when it came; the latest of duplicates */
 };
 
@@ -221,29 +229,71 @@ struct sim_request {
 
 /* ---- clients ---- */
 
+/* What one answer says of an operation. */
+struct sim_told {
+    enum quo_history_outcome outcome;
+    bool is_decided; /* a write has taken effect, failed or been fenced, once and for all */
+    bool is_fenced;
+    bool is_lost;   /* nobody can tell any more */
+    bool has_value; /* an add: what it came to */
+    int64_t value;
+    bool saw;
+    int64_t seen;
+    struct quo_version version;
+};
+
+/* A request. A client that gets no answer, or one that does not say what became of its write, may
+ * send it again under the same key, and somebody may resolve it: requests of one operation, whose
+ * history is that of the first. */
 struct sim_op {
-    struct quo_history_op seen; /* what the client saw */
+    struct quo_history_op seen; /* of the first request: what the client saw of the operation */
+    uint32_t of;                /* id of the first request */
     uint32_t client;
     uint32_t proxy;
     uint32_t proxy_life;
+    enum quo_request_type type;
     struct quo_consistency consistency;
     uint32_t value_len;
+    uint64_t call;  /* stamp */
     uint64_t limit; /* virtual time by which an answer is due */
     quo_ticket ticket;
     bool submitted, answered, lost;
-    bool liveness; /* must succeed */
+    bool is_consensus;
     enum quo_verdict verdict;
     uint32_t answer_epoch;
+    struct sim_told told;
     struct quo_version tag;     /* of the STOREs its proxy sent last */
-    struct quo_version settled; /* on a write quorum when the operation was called */
+    struct quo_version settled; /* on a write quorum when the request was called */
+
+    /* Of the first request. */
+    enum quo_condition_type condition;
+    struct quo_version expected; /* the entity tag that a cas names */
+    bool is_keyed;
+    bool is_named; /* `opid` and `since` are known */
+    struct quo_opid opid;
+    uint64_t since;
+    uint32_t tries, running;
+    uint64_t begun; /* virtual time */
+    bool is_open;   /* some request of it may take effect yet, or may have */
+    bool is_decided, is_fenced;
 };
+
+/* A value that somebody saw or wrote, with its entity tag. */
+struct sim_sight {
+    int64_t value;
+    struct quo_version version;
+};
+
+#define SIM_SIGHTS 4u
 
 /* ---- what a seed is like ---- */
 
 struct sim_swarm {
     enum quo_kind kind;
     uint32_t nodes, proxies, partitions, keys, clients, ops;
+    uint32_t counters;
     uint8_t n, rs, ws;
+    uint32_t retention_s;
     /* network */
     uint32_t latency_min_us, latency_max_us, tail_permille, tail_factor;
     bool datagrams; /* frames travel alone and may be lost, doubled, reordered */
@@ -254,7 +304,9 @@ struct sim_swarm {
     /* clients */
     uint32_t timeout_min_ms, timeout_max_ms, think_max_us, abandon_permille;
     uint32_t large_permille, numeric_permille, forbidden_permille;
-    uint32_t weight_get, weight_put, weight_delete;
+    uint32_t weight_get, weight_put, weight_delete, weight_cas, weight_add;
+    uint32_t keyed_permille, again_permille, resolve_permille;
+    bool seats;               /* proxies reach each other */
     uint32_t weight_level[5]; /* by enum quo_level */
     uint32_t hedge_percent;
     uint32_t ops_max;    /* of a proxy at once */
@@ -277,20 +329,36 @@ struct sim_violation {
     uint32_t key; /* whose history shows it; SIM_KEYS_MAX: none */
 };
 
+/* A version of a key, or a ballot. */
 struct sim_known_version {
     uint64_t life; /* of the world that knows it */
     bool accepted; /* some node took it */
-    uint32_t key;
+    bool chosen;   /* enough of them */
+    uint8_t key;
+    uint8_t holders;         /* nodes on whose disk it is or was */
+    uint32_t prepared_epoch; /* of its PREP; 0: none was sent */
     struct quo_version version;
-    uint64_t bytes_hash;
+    uint64_t bytes_hash;  /* 0: no record of it was seen */
+    uint64_t prepared_by; /* the operation at its proxy */
 };
+
+/* What a chosen record says of an operation. */
+struct sim_effect {
+    uint64_t life;
+    uint32_t key;
+    struct quo_opid opid;
+    struct quo_version at;
+    enum quo_change_code code;
+};
+
+#define SIM_EFFECTS_MAX 2048u
 
 struct sim_fault {
     uint32_t kind, a, b;
 };
 
 #define SIM_FAULTS_MAX 256u
-#define SIM_VERSIONS_MAX 2048u
+#define SIM_VERSIONS_MAX 8192u
 
 struct sim {
     uint64_t seed;
@@ -306,9 +374,10 @@ struct sim {
     struct sim_packet *held;
     struct sim_packet **held_end;
 
-    struct quo_map *maps[SIM_MAPS];
-    uint32_t map_count;              /* published so far */
-    uint32_t mover_op[SIM_KEYS_MAX]; /* the mover's last read of each key */
+    struct quo_map *maps[SIM_MAPS];      /* as proxies know them */
+    struct quo_map *node_maps[SIM_MAPS]; /* as they are */
+    uint32_t map_count;                  /* published so far */
+    uint32_t mover_op[SIM_KEYS_MAX];     /* the mover's last read of each key */
     uint32_t mover_reads;
     uint64_t move_pause;
 
@@ -325,6 +394,8 @@ struct sim {
     uint32_t client_op[SIM_CLIENTS_MAX];
     struct sim_fault faults[SIM_FAULTS_MAX];
     uint32_t fault_count;
+    uint32_t doomed; /* 1 + the proxy that dies when it has sent this type; 0: none */
+    uint8_t doomed_by;
     bool healing; /* no new faults, no new client operations */
 
     struct sim_request requests[SIM_NODES_MAX][SIM_REQUESTS_MAX];
@@ -332,9 +403,15 @@ struct sim {
     struct quo_version claimed[SIM_NODES_MAX][SIM_KEYS_MAX];  /* highest version in any answer */
     struct quo_version sworn[SIM_NODES_MAX][SIM_KEYS_MAX];    /* likewise, said to be on disk */
     uint32_t served_epoch[SIM_NODES_MAX][SIM_PARTITIONS_MAX]; /* highest epoch answered under */
-    uint64_t replied_at[SIM_PROXIES_MAX][SIM_NODES_MAX];      /* stamp of the last reply received */
+    uint64_t limit[SIM_PROXIES_MAX][SIM_KEYS_MAX]; /* the last deadline of any operation there */
+    uint64_t replied_at[SIM_PROXIES_MAX][SIM_NODES_MAX]; /* stamp of the last reply received */
     struct sim_known_version versions[SIM_VERSIONS_MAX];
     uint32_t version_count;
+    struct sim_effect effects[SIM_EFFECTS_MAX];
+    uint32_t effect_count;
+    struct quo_version promised[SIM_NODES_MAX][SIM_KEYS_MAX]; /* on disk, in force */
+    struct sim_sight sights[SIM_KEYS_MAX][SIM_SIGHTS];
+    uint32_t sight_count[SIM_KEYS_MAX];
 
     struct quo_linear *linear;
     struct sim_violation violation; /* the first; class SIM_HELD while there is none */
@@ -429,41 +506,81 @@ void sim_disk_wipe(struct sim_disk *disk);
 struct quo_slice sim_disk_durable(const struct sim_disk *disk, uint32_t key);
 struct quo_version sim_disk_version(const struct sim_disk *disk, uint32_t key);
 /* Likewise, but not what a failed commit left there to be found after a restart. */
-struct quo_version sim_disk_settled(const struct sim_disk *disk, uint32_t key);
-/* Puts a promise on a disk, as a proposer of a read-modify-write would. */
-void sim_disk_promise(struct sim_disk *disk, uint32_t key, struct quo_version ballot);
+struct quo_slice sim_disk_settled(const struct sim_disk *disk, uint32_t key);
 void sim_disk_free(struct sim_disk *disk);
 
-/* client.c */
+/* Likewise the promise kept beside the record; none when there is none. */
+struct quo_version sim_disk_promised(const struct sim_disk *disk, uint32_t key);
+
+/* keys.c */
 extern const char *const sim_key_names[SIM_KEYS_MAX];
 struct quo_slice sim_key(uint32_t key);
 uint32_t sim_key_partition(const struct sim *sim, uint32_t key);
 uint32_t sim_key_namespace(uint32_t key);
+/* Whether clients of this seed use the key. */
+bool sim_key_in_use(const struct sim *sim, uint32_t key);
+enum quo_history_model sim_key_model(uint32_t key);
 /* The index of a data key as replicas store it, or SIM_KEYS_MAX. */
 uint32_t sim_key_of_data(struct quo_slice data_key);
 uint32_t sim_key_index(uint32_t ns, struct quo_slice key);
 /* The bytes of the value that operation `value` writes, in a buffer of its own. */
 #define SIM_VALUE_LEN_MAX 8192u
+#define SIM_VALUE_LEN_MIN 8u
 struct quo_slice sim_value(uint32_t value, uint32_t len);
 /* Which operation wrote these bytes: 0 when no operation of this world did. */
 uint32_t sim_value_of(const struct sim *sim, struct quo_slice bytes);
-/* Makes a new operation; it still has to be sent. NULL when there is no room. */
+/* What a counter's bytes say. Returns false if they are no number. */
+bool sim_number_of(struct quo_slice bytes, int64_t *ret);
+/* Remembers that a value was there. */
+void sim_sight_add(struct sim *sim, uint32_t key, int64_t value, struct quo_version version);
+
+/* client.c */
+/* Makes the first request of an operation; it still has to be sent. NULL when there is no room. */
 struct sim_op *sim_op_new(struct sim *sim, uint32_t client, enum quo_history_type type,
                           uint32_t key);
+/* Makes a further request of an operation. NULL when there is no room. */
+struct sim_op *sim_op_another(struct sim *sim, const struct sim_op *first, uint32_t client,
+                              enum quo_request_type type);
+static inline struct sim_op *sim_op_first(struct sim *sim, const struct sim_op *op)
+{
+    return &sim->ops[op->of - 1];
+}
+static inline bool sim_op_is_first(const struct sim_op *op)
+{
+    return op->of == op->seen.id;
+}
 /* Sets level and timeout. */
 void sim_op_ask(struct sim *sim, struct sim_op *op, const struct quo_ask *ask);
 void sim_op_send(struct sim *sim, struct sim_op *op, uint32_t proxy);
 void sim_op_submit(struct sim_process *proxy, struct sim_op *op);
 void sim_op_abandon(struct sim_process *proxy, struct sim_op *op);
-/* The proxy is gone, and with it the operation's answer. */
+/* The proxy is gone, and with it the request's answer. */
 void sim_op_lose(struct sim *sim, struct sim_op *op);
+
+/* again.c */
+/* A request of an operation has ended as op->told says. */
+void sim_again_ended(struct sim *sim, struct sim_op *op);
+/* `arg` of the event: the first request's index, and above it who asks. */
+void sim_again_try(struct sim *sim, uint64_t arg);
+void sim_again_resolve(struct sim *sim, uint64_t arg);
+/* One more request to resolve an operation, through this proxy; NULL when there is no room. */
+struct sim_op *sim_again_ask(struct sim *sim, struct sim_op *first, uint32_t proxy,
+                             uint32_t timeout_ms);
+
+/* choose.c */
 void sim_client_next(struct sim *sim, uint32_t client);
+struct quo_ask sim_choose_ask(struct sim *sim);
+/* Returns false when no proxy is alive. */
+bool sim_choose_proxy(struct sim *sim, uint32_t *ret);
 
 /* swarm.c, nemesis.c, move.c, finish.c */
 struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind);
 void sim_swarm_print(FILE *out, const struct sim_swarm *swarm);
 void sim_maps_make(struct sim *sim);
 void sim_nemesis_act(struct sim *sim);
+/* A proxy has put a frame of this type into an outbox. */
+void sim_nemesis_sent(const struct sim_process *proxy, uint8_t type);
+void sim_nemesis_kill(struct sim *sim, struct sim_process *proxy);
 void sim_nemesis_heal(struct sim *sim, uint32_t fault);
 /* Ends every fault and starts what is down. */
 void sim_nemesis_heal_all(struct sim *sim);
@@ -473,12 +590,28 @@ void sim_finish(struct sim *sim);
 /* oracle.c */
 void sim_oracle_request(struct sim_process *node, uint64_t conn, const struct sim_frame *frame);
 void sim_oracle_reply(struct sim_process *node, uint64_t conn, const struct sim_frame *frame);
-void sim_oracle_sent(const struct sim_frame *frame);
+void sim_oracle_sent(const struct sim_process *proxy, const struct sim_frame *frame);
 void sim_oracle_called(struct sim *sim, struct sim_op *op);
 void sim_oracle_applied(struct sim_disk *disk, const struct sim_cell *cell,
                         const struct sim_blob *before, const struct sim_blob *after);
-void sim_oracle_answer(struct sim *sim, struct sim_op *op, const struct quo_response *response);
+/* All of a commit is on disk. */
+void sim_oracle_committed(struct sim_disk *disk);
 void sim_oracle_forget(struct sim *sim, uint32_t node);
+/* A violation that clients may not be able to see (yet). */
+__attribute__((format(printf, 3, 4))) void sim_accuse(struct sim *sim, uint32_t key,
+                                                      const char *format, ...);
+/* What is known of a version of a key; new if need be. */
+struct sim_known_version *sim_oracle_know(struct sim *sim, uint32_t key,
+                                          struct quo_version version);
+
+/* claims.c: judges an answer and fills op->told. */
+void sim_oracle_answer(struct sim *sim, struct sim_op *op, const struct quo_response *response);
+
+/* lineage.c */
+void sim_lineage_sent(const struct sim_process *proxy, const struct sim_frame *frame);
+/* The record is on the disk of a node for the first time. */
+void sim_lineage_held(struct sim *sim, uint32_t node, uint32_t key, struct sim_known_version *known,
+                      const struct quo_record *record);
 
 /* verdict.c */
 void sim_verdict(struct sim *sim);

@@ -6,6 +6,11 @@
 /* What a seed is like: not a mean of everything, but a world with some things pushed far and others
  * left out (Groce et al., "Swarm Testing", ISSTA 2012). */
 
+static bool has_consensus(const struct sim_swarm *s)
+{
+    return s->kind == QUO_KIND_CAS || s->kind == QUO_KIND_MIXED;
+}
+
 static void draw_shape(struct sim_rng *rng, struct sim_swarm *s)
 {
     static const uint8_t sizes[] = {3, 3, 3, 3, 3, 3, 1, 2, 4, 5};
@@ -99,7 +104,7 @@ static void draw_faults(struct sim_rng *rng, struct sim_swarm *s)
     s->fault_gap_us = (uint32_t)sim_between(rng, 5 * SIM_MS, 120 * SIM_MS);
     for (uint32_t kind = 0; kind < SIM_FAULT_KINDS; kind++)
         s->weight_fault[kind] = sim_chance(rng, 400) ? (uint32_t)sim_between(rng, 1, 10) : 0;
-    if (s->kind != QUO_KIND_MIXED)
+    if (!has_consensus(s))
         s->weight_fault[SIM_FAULT_PROMISE] = 0;
 }
 
@@ -125,15 +130,38 @@ static void draw_duel(struct sim_rng *rng, struct sim_swarm *s)
     s->weight_level[QUO_LEVEL_ALL] = 0;
     s->skew_ms = 500;
     s->stale_maps = s->move = false;
-    s->fault_gap_us = s->kind == QUO_KIND_MIXED ? 20 * SIM_MS : 0;
+    s->fault_gap_us = has_consensus(s) ? 20 * SIM_MS : 0;
     memset(s->weight_fault, 0, sizeof s->weight_fault);
-    s->weight_fault[SIM_FAULT_PROMISE] = s->kind == QUO_KIND_MIXED;
+    s->weight_fault[SIM_FAULT_PROMISE] = has_consensus(s);
+}
+
+/* Clients that write on conditions, count, send again and resolve; mostly few proxies at few keys,
+ * so that they meet. */
+static void draw_consensus(struct sim_rng *rng, struct sim_swarm *s)
+{
+    s->weight_cas = (uint32_t)sim_between(rng, 2, 10);
+    s->weight_add = (uint32_t)sim_between(rng, 2, 8);
+    s->counters = sim_chance(rng, 500) ? (uint32_t)sim_between(rng, 1, SIM_COUNTERS_MAX) : 0;
+    s->keyed_permille = sim_chance(rng, 700) ? (uint32_t)sim_between(rng, 100, 1000) : 0;
+    s->again_permille = (uint32_t)sim_between(rng, 200, 1000);
+    s->resolve_permille = sim_chance(rng, 700) ? (uint32_t)sim_between(rng, 100, 1000) : 0;
+    if (sim_chance(rng, 700)) {
+        s->keys = (uint32_t)sim_between(rng, 1, 2);
+        s->proxies = (uint32_t)sim_between(rng, 2, 3);
+    }
+    /* Time in which a key is forgotten, and clocks that do not cheat about it. */
+    if (sim_chance(rng, 150)) {
+        s->retention_s = 1;
+        s->skew_ms = QUO_MIN(s->skew_ms, 50u);
+        s->drift_ppm = QUO_MIN(s->drift_ppm, 1000u);
+        s->weight_fault[SIM_FAULT_CLOCK] = 0;
+    }
 }
 
 struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind)
 {
     struct sim_rng rng;
-    struct sim_swarm s = {.kind = kind};
+    struct sim_swarm s = {.kind = kind, .retention_s = QUO_RETENTION_MAX_S};
     sim_rng_seed(&rng, seed ^ 0x73776172);
     draw_shape(&rng, &s);
     draw_network(&rng, &s);
@@ -142,6 +170,8 @@ struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind)
     draw_faults(&rng, &s);
     if (sim_chance(&rng, 200))
         draw_duel(&rng, &s);
+    if (has_consensus(&s))
+        draw_consensus(&rng, &s);
     return s;
 }
 
@@ -149,8 +179,10 @@ void sim_swarm_print(FILE *out, const struct sim_swarm *s)
 {
     fprintf(out,
             "%" PRIu32 " nodes, n=%u rs=%u ws=%u, %" PRIu32 " proxies, %" PRIu32
-            " partitions, %" PRIu32 " keys, %" PRIu32 " clients, %" PRIu32 " operations\n",
-            s->nodes, s->n, s->rs, s->ws, s->proxies, s->partitions, s->keys, s->clients, s->ops);
+            " partitions, %" PRIu32 " keys, %" PRIu32 " counters, %" PRIu32 " clients, %" PRIu32
+            " operations, retention %" PRIu32 " s\n",
+            s->nodes, s->n, s->rs, s->ws, s->proxies, s->partitions, s->keys, s->counters,
+            s->clients, s->ops, s->retention_s);
     fprintf(out,
             "latency %" PRIu32 "-%" PRIu32 " us, %s, lost %" PRIu32 "/1000, doubled %" PRIu32
             "/1000, cut %" PRIu32 "/1000, busy %" PRIu32 "/1000, sync %" PRIu32 "-%" PRIu32 " us\n",

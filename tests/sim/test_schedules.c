@@ -108,32 +108,6 @@ static void t3_fast_read_needs_a_write_quorum(void **state)
     assert_int_equal(one_reply_is_no_write_quorum(), SIM_CONSISTENCY);
 }
 
-/* One replica takes the version, two refuse it because of a promise made since they were asked. */
-static enum sim_class refused_by_promises(enum quo_history_outcome *ret)
-{
-    struct script s = script_begin(world, QUO_KIND_MIXED, 2, 2);
-    world->clients_only = false;
-    struct sim_op *put = script_call(&s, 0, QUO_HISTORY_PUT, QUO_LEVEL_STRONG);
-    exchange_all(&s, 0, QUERY);
-    struct quo_version ballot = {.hlc = put->tag.hlc + (SECOND_MS << 16), .node = 1};
-    sim_disk_promise(&world->disks[s.node[SCRIPT_B]], SCRIPT_KEY, ballot);
-    sim_disk_promise(&world->disks[s.node[SCRIPT_C]], SCRIPT_KEY, ballot);
-    exchange_all(&s, 0, STORE);
-    script_flush(&s, 0);
-    *ret = put->seen.outcome;
-    return script_end(&s);
-}
-
-static void t5_refused_put_is_unknown(void **state)
-{
-    (void)state;
-    enum quo_history_outcome outcome;
-    assert_int_equal(refused_by_promises(&outcome), SIM_HELD);
-    assert_int_equal(outcome, QUO_HISTORY_UNKNOWN);
-    quo_mutant_planted = QUO_MUTANT_RETAG_AFTER_NACK;
-    assert_int_equal(refused_by_promises(&outcome), SIM_CONSISTENCY);
-}
-
 /* One replica's clock is as wrong as the proxy's: it takes the version that the others refuse. */
 static void refused_by_clocks_but_for_one_is_unknown(void **state)
 {
@@ -213,7 +187,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(t2_superseded_write_back_starts_again, no_mutant),
         cmocka_unit_test_setup(t3_fast_read_needs_a_write_quorum, no_mutant),
-        cmocka_unit_test_setup(t5_refused_put_is_unknown, no_mutant),
         cmocka_unit_test_setup(refused_by_clocks_but_for_one_is_unknown, no_mutant),
         cmocka_unit_test_setup(refused_by_all_clocks_is_tagged_anew, no_mutant),
         cmocka_unit_test_setup(acknowledged_survives_a_crash_of_all, no_mutant),

@@ -8,7 +8,8 @@ static size_t history_of(const struct sim *sim, uint32_t key, struct quo_history
 {
     size_t n = 0;
     for (uint32_t i = 0; i < sim->op_count; i++)
-        if (sim->ops[i].seen.key == key && sim->ops[i].seen.call != 0)
+        if (sim->ops[i].seen.key == key && sim_op_is_first(&sim->ops[i]) &&
+            sim->ops[i].seen.call != 0)
             out[n++] = sim->ops[i].seen;
     return n;
 }
@@ -19,9 +20,13 @@ static void judge_origin(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->op_count; i++) {
         const struct quo_history_op *get = &sim->ops[i].seen;
-        if (get->type != QUO_HISTORY_GET || get->value == 0)
+        if (get->type != QUO_HISTORY_GET || get->value == 0 || get->model != QUO_HISTORY_REGISTER)
             continue;
         const struct quo_history_op *put = &sim->ops[get->value - 1].seen;
+        /* What was fenced may have been accepted somewhere; strong gets are judged with the rest.
+         */
+        if (sim->ops[get->value - 1].is_fenced)
+            continue;
         if (put->outcome == QUO_HISTORY_NOT_APPLIED || put->call > get->ret)
             sim_violate(
                 sim, SIM_CONSISTENCY, get->key,

@@ -26,13 +26,6 @@ bool quo_history_holds(const struct quo_history_op *op, int64_t held)
     return !__builtin_add_overflow(held, op->by, &sum) && sum >= op->min && sum <= op->max;
 }
 
-int64_t quo_history_leaves(const struct quo_history_op *op, int64_t held)
-{
-    if (op->type == QUO_HISTORY_ADD)
-        return held + op->by;
-    return op->type == QUO_HISTORY_DELETE ? 0 : op->value;
-}
-
 struct reader {
     struct quo_history history;
     bool *counters; /* by key */

@@ -70,9 +70,6 @@ static inline bool quo_history_may_change(const struct quo_history_op *op)
 
 /* Whether a cas or add takes effect on a key that holds `held`. */
 bool quo_history_holds(const struct quo_history_op *op, int64_t held);
-/* What a write that takes effect leaves of `held`. Requires quo_history_holds. */
-int64_t quo_history_leaves(const struct quo_history_op *op, int64_t held);
-
 /* A history as read from NDJSON, with the texts its numbers stand for. */
 struct quo_history {
     struct quo_history_op *ops;

@@ -6,6 +6,7 @@
 struct item {
     const struct quo_history_op *op;
     uint64_t call, ret;
+    int64_t value; /* what it leaves, unless it adds */
     bool read;     /* leaves what is there as it is */
     bool open;     /* may be left out */
     uint32_t twin; /* of an open one: the last one alike called before it, or NO_TWIN */
@@ -43,6 +44,7 @@ struct quo_linear {
 
 #define TABLE_START 1024u
 #define NO_TWIN UINT32_MAX
+#define ANYTHING INT64_MIN /* a value that nobody names */
 
 struct quo_linear *quo_linear_new(size_t memory_max)
 {
@@ -131,23 +133,31 @@ static bool must_have_seen(const struct quo_history_op *op, int64_t value)
     return op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_OK && op->expected == value;
 }
 
-/* Whether it may have, or what it saw is not known. */
+/* Whether it may have: an open cas, or an add that does not say what was too much. */
 static bool may_have_seen(const struct quo_history_op *op, int64_t value)
 {
-    if (op->outcome == QUO_HISTORY_FAILED)
-        return !op->saw;
+    if (op->type == QUO_HISTORY_ADD)
+        return op->outcome == QUO_HISTORY_FAILED && !op->saw;
     return op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_UNKNOWN &&
            op->expected == value;
 }
 
+/* Whether it saw something else than it wanted, whatever that was, perhaps what `put` left. */
+static bool saw_something(const struct quo_history_op *op, const struct quo_history_op *put)
+{
+    return op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_FAILED && !op->saw &&
+           op->ret >= put->call && op->expected != put->value;
+}
+
 /* An open put or cas whose value nobody can have seen may be left out: had it taken effect, nobody
- * looked before the next write. One that must have been seen took effect before the first who saw
- * it returned. Both need the value to be this operation's alone. */
+ * looked before the next write. If somebody looked who only says that it was not what he wanted,
+ * one such value is as good as another. One that must have been seen took effect before the first
+ * who saw it returned. All this needs the value to be this operation's alone. */
 static bool tighten(const struct quo_history_op *ops, size_t count,
                     const struct quo_history_op *put, struct item *item)
 {
     uint64_t first_seen = QUO_HISTORY_NEVER;
-    bool perhaps = false;
+    bool perhaps = false, something = false;
     for (size_t i = 0; i < count; i++) {
         const struct quo_history_op *op = &ops[i];
         if (op == put)
@@ -157,12 +167,15 @@ static bool tighten(const struct quo_history_op *ops, size_t count,
         if (must_have_seen(op, put->value))
             first_seen = QUO_MIN(first_seen, op->ret);
         perhaps |= may_have_seen(op, put->value);
+        something |= saw_something(op, put);
     }
-    if (first_seen == QUO_HISTORY_NEVER)
-        return perhaps;
-    item->ret = first_seen;
-    item->open = false;
-    return true;
+    if (first_seen != QUO_HISTORY_NEVER) {
+        item->ret = first_seen;
+        item->open = false;
+    } else if (!perhaps && something) {
+        item->value = ANYTHING;
+    }
+    return first_seen != QUO_HISTORY_NEVER || perhaps || something;
 }
 
 static void collect(struct quo_linear *l, const struct quo_history_op *ops, size_t count)
@@ -171,6 +184,7 @@ static void collect(struct quo_linear *l, const struct quo_history_op *ops, size
     for (size_t i = 0; i < count; i++) {
         const struct quo_history_op *op = &ops[i];
         struct item item = {.op = op, .call = op->call, .ret = op->ret};
+        item.value = op->type == QUO_HISTORY_DELETE ? 0 : op->value;
         bool unique =
             op->value != 0 && (op->type == QUO_HISTORY_PUT || op->type == QUO_HISTORY_CAS);
         if (linear_read(op)) {
@@ -235,16 +249,17 @@ static void link_entries(struct quo_linear *l)
 }
 
 /* Whether two open writes can do the same, but for when they were called. */
-static bool alike(const struct quo_history_op *a, const struct quo_history_op *b)
+static bool alike(const struct item *x, const struct item *y)
 {
+    const struct quo_history_op *a = x->op, *b = y->op;
     bool plain_a = a->type == QUO_HISTORY_PUT || a->type == QUO_HISTORY_DELETE;
     bool plain_b = b->type == QUO_HISTORY_PUT || b->type == QUO_HISTORY_DELETE;
     if (plain_a || plain_b)
-        return plain_a && plain_b && a->value == b->value;
+        return plain_a && plain_b && x->value == y->value;
     if (a->type != b->type)
         return false;
     if (a->type == QUO_HISTORY_CAS)
-        return a->expected == b->expected && a->value == b->value;
+        return a->expected == b->expected && x->value == y->value;
     return a->by == b->by && a->min == b->min && a->max == b->max;
 }
 
@@ -258,12 +273,17 @@ static void link_twins(struct quo_linear *l)
         for (uint32_t j = 0; j < l->item_count && item->open; j++) {
             const struct item *other = &l->items[j];
             bool earlier = other->call < item->call || (other->call == item->call && j < i);
-            if (!other->open || !earlier || !alike(other->op, item->op))
+            if (!other->open || !earlier || !alike(other, item))
                 continue;
             if (item->twin == NO_TWIN || other->call >= l->items[item->twin].call)
                 item->twin = j;
         }
     }
+}
+
+static int64_t leaves(const struct item *item, int64_t held)
+{
+    return item->op->type == QUO_HISTORY_ADD ? held + item->op->by : item->value;
 }
 
 static void unlink_entry(struct quo_linear *l, uint32_t e)
@@ -374,7 +394,7 @@ static void take(struct quo_linear *l, uint32_t call, bool forced)
     l->states[l->depth] = l->state;
     l->forced[l->depth++] = forced;
     if (!item->read)
-        l->state = quo_history_leaves(item->op, l->state);
+        l->state = leaves(item, l->state);
     l->required -= !item->open;
     lift(l, call);
 }
@@ -417,7 +437,7 @@ static bool worth_trying(const struct quo_linear *l, const struct item *item)
     const struct quo_history_op *op = item->op;
     if (!quo_history_holds(op, l->state))
         return false;
-    int64_t left = quo_history_leaves(op, l->state);
+    int64_t left = leaves(item, l->state);
     bool told = op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK && !op->is_untold;
     if (told && left != op->value)
         return false;
@@ -438,7 +458,7 @@ static enum quo_linear_verdict search(struct quo_linear *l)
             const struct item *item = &l->items[l->entries[entry].item];
             if (!item->read && worth_trying(l, item)) {
                 flip(l, l->entries[entry].item);
-                enum visit seen = visit(l, quo_history_leaves(item->op, l->state));
+                enum visit seen = visit(l, leaves(item, l->state));
                 if (seen == VISIT_FULL)
                     return QUO_LINEAR_UNDECIDED;
                 if (seen == VISIT_NEW) {

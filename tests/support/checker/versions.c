@@ -84,7 +84,7 @@ struct quo_versions_finding quo_versions_check(const struct quo_history_op *ops,
     for (size_t i = 0; i < count; i++) {
         const struct quo_history_op *a = &ops[i];
         if (a->type == QUO_HISTORY_GET && a->model == QUO_HISTORY_REGISTER && observes(a) &&
-            a->value == 0) {
+            a->value == 0 && quo_version_is_none(a->version)) {
             struct quo_versions_finding finding = judge_absence(ops, count, a);
             if (finding.what != NULL)
                 return finding;
