@@ -9,7 +9,8 @@ RULES = [
     (re.compile(r"^yajl/"), re.compile(r"^(api/runtime|proxy/http|proxy/change)/"),
      "api/runtime, proxy/http, proxy/change"),
     (re.compile(r"^libconfig\.h$"), re.compile(r"^api/runtime/"), "api/runtime"),
-    (re.compile(r"^openssl/"), re.compile(r"^api/runtime/"), "api/runtime"),
+    (re.compile(r"^openssl/"), re.compile(r"^(api/runtime|proxy/session)/"),
+     "api/runtime, proxy/session"),
 ]
 
 
