@@ -59,7 +59,8 @@ struct quo_receipt {
     bool repaired;       /* a write-back was needed */
     bool stable;         /* the version (or something newer) is on a write quorum */
     uint32_t epoch;
-    struct quo_version version;         /* none when absent or failed before a version was chosen */
+    struct quo_version version;         /* of a tombstone as well; none when there is nothing,
+                                           or failed before a version was chosen */
     uint64_t answered[QUO_MEMBERS_MAX]; /* replica ids, `replies` of them */
 };
 

@@ -86,7 +86,7 @@ static void answer(struct quo_get *get, enum quo_verdict verdict, struct quo_eff
     get->outcome.verdict = verdict;
     get->outcome.effect = QUO_NOT_APPLIED;
     fill_receipt(get);
-    if (verdict == QUO_VERDICT_FOUND)
+    if (verdict == QUO_VERDICT_FOUND || verdict == QUO_VERDICT_ABSENT)
         receipt_of(get)->version = get->query.newest;
     quo_effects_add(effects, QUO_EFFECT_ANSWER);
 }

@@ -113,7 +113,6 @@ void quo_rmw_succeed(struct quo_rmw *rmw, struct quo_effects *effects)
         answer(rmw, QUO_VERDICT_WRITTEN, QUO_APPLIED, effects);
     } else if (is_deleted) {
         answer(rmw, QUO_VERDICT_ABSENT, QUO_NOT_APPLIED, effects);
-        quo_rmw_receipt(rmw)->version = QUO_VERSION_NONE;
     } else {
         answer(rmw, QUO_VERDICT_FOUND, QUO_NOT_APPLIED, effects);
     }

@@ -72,6 +72,7 @@ static void fill_record(struct quo_response *response, struct quo_slice bytes)
     if (bytes.len == 0) {
         if (response->verdict == QUO_VERDICT_FOUND)
             be_without_memory(response);
+        response->receipt.version = QUO_VERSION_NONE;
         return;
     }
     QUO_INVARIANT(quo_record_decode(bytes, &record) == QUO_OK);
@@ -81,7 +82,7 @@ static void fill_record(struct quo_response *response, struct quo_slice bytes)
     if (is_tombstone && quo_version_is_none(record.changed) && !is_read)
         return;
     /* What a read kept before it found nothing. */
-    if (!is_tombstone && response->verdict == QUO_VERDICT_ABSENT)
+    if (response->verdict == QUO_VERDICT_ABSENT && quo_version_is_none(response->receipt.version))
         return;
     response->record = record;
     response->receipt.version = record.changed;
