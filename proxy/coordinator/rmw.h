@@ -49,6 +49,9 @@ struct quo_rmw_options {
     uint8_t hedges;
     uint8_t restarts;
     struct quo_version seen; /* what it has seen */
+    /* What is recorded is kept for a time that is counted from the ballot's: one that is more than
+     * QUO_SKEW_MAX_MS below the clocks of all who promise it is refused, with QUO_SKEW. */
+    bool dated;
     /* Of an operation that another proposer began: its first ballot (none: it made none), and
      * whether an ACC of it may have left. Ours are above it, a warm one too or it is not used. */
     struct quo_version first;

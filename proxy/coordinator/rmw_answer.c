@@ -98,6 +98,12 @@ void quo_rmw_fail(struct quo_rmw *rmw, const struct quo_tally *tally, struct quo
     quo_rmw_receipt(rmw)->need = tally->need;
 }
 
+void quo_rmw_refuse(struct quo_rmw *rmw, enum quo_status why, struct quo_effects *effects)
+{
+    rmw->outcome.refusal = why;
+    answer_failure(rmw, QUO_VERDICT_REFUSED, effects);
+}
+
 void quo_rmw_answer_unknown(struct quo_rmw *rmw, struct quo_effects *effects)
 {
     answer(rmw, QUO_VERDICT_TIMEOUT, QUO_UNKNOWN, effects);

@@ -106,6 +106,8 @@ bool quo_rmw_is_over(struct quo_rmw *rmw, uint64_t now_us, struct quo_effects *e
 void quo_rmw_time_out(struct quo_rmw *rmw, struct quo_effects *effects);
 /* The quorum of `tally` is out of reach. */
 void quo_rmw_fail(struct quo_rmw *rmw, const struct quo_tally *tally, struct quo_effects *effects);
+/* The operation is not for this ballot. */
+void quo_rmw_refuse(struct quo_rmw *rmw, enum quo_status why, struct quo_effects *effects);
 /* Whether the operation took effect cannot be told. */
 void quo_rmw_answer_unknown(struct quo_rmw *rmw, struct quo_effects *effects);
 /* The decision holds: the record that shows it is on a write quorum. */

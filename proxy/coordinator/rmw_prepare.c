@@ -36,20 +36,16 @@ static bool has_bytes(struct quo_rmw *rmw, uint64_t now_us, struct quo_effects *
 }
 
 /* What is recorded under a ballot far below the clocks of all who promised it would look old, and
- * leave the ring before its time. The next ballot is not below the earliest of those clocks.
- * Returns whether there will be one. */
+ * leave the ring before its time. A ballot that follows their clocks is no way out: they may be the
+ * ones that are wrong, and then the key had a version in the future. Returns whether it has
+ * answered. */
 static bool is_behind_time(struct quo_rmw *rmw, struct quo_effects *effects)
 {
-    uint64_t earliest_ms = rmw->promises.earliest_ms;
-
-    if (rmw->options.purpose != QUO_RMW_WRITE || QUO_MUTANT(STALE_BALLOT) ||
-        quo_version_ms(rmw->ballot) + QUO_SKEW_MAX_MS >= earliest_ms)
+    if (!rmw->options.dated || QUO_MUTANT(STALE_BALLOT) ||
+        quo_version_ms(rmw->ballot) + QUO_SKEW_MAX_MS >= rmw->promises.earliest_ms)
         return false;
     QUO_PROBE(RMW_BEHIND_TIME);
-    if (!quo_rmw_may_try_again(rmw, effects))
-        return true;
-    rmw->seen = quo_version_max(rmw->seen, (struct quo_version){.hlc = earliest_ms << 16});
-    quo_rmw_begin(rmw, effects);
+    quo_rmw_refuse(rmw, QUO_SKEW, effects);
     return true;
 }
 

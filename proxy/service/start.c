@@ -83,6 +83,7 @@ static void init_rmw(struct quo_service *service, struct quo_op *op, const struc
         .now_us = op->started_us,
         .round_trip_us = quo_hedge_typical_us(&service->phases),
         .seed = quo_random(service->env),
+        .dated = quo_opid_is_keyed(&op->change.opid),
         .first = op->origin.first,
         .sent = op->origin.sent,
         .may_forward = quo_proposer_may_change(service, op),

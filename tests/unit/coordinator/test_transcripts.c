@@ -8,7 +8,7 @@
  *   get level=L [n= rs= ws= r= kind= set=abc joint=abc:abd up=ab timeout=MS hedge=US spread=US]
  *       [settle]
  *   put level=L [... w= dw=]        starts a coordinator; replicas are named by letters
- *   rmw level=L [... w= read settle first=N sent warm=N piggyback may-forward forward-first
+ *   rmw level=L [... w= read settle first=N sent warm=N piggyback dated may-forward forward-first
  * unit=US] reply R [STATUS] [v=N] [value] [tomb] [rmw] [corrupt] [durable] [promised=N] [floor=N]
  * [next] [now=MS] [set= joint= epoch=] [round=N] failed R [round=N]       its connection broke
  *   unsent RS                the requests to these did not leave
@@ -284,6 +284,7 @@ static void start_rmw(struct script *s, const struct words *w, const struct quo_
         .forward_first = flag(w, "forward-first"),
         .warm = version(number(w, "warm", 0)),
         .piggyback = flag(w, "piggyback"),
+        .dated = flag(w, "dated"),
     };
 
     quo_coordinator_rmw(&s->c, plan, &o);
