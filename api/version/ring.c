@@ -123,7 +123,8 @@ bool quo_ring_complete_keyed(struct quo_version keyed_from, uint64_t since_ms, u
 struct append {
     uint64_t now_ms; /* the new entry's version's */
     uint64_t retention_ms;
-    uint64_t keyed_age_max_ms; /* surely past the retention, whichever clocks told it */
+    uint64_t keyed_age_max_ms; /* surely past the retention, whichever clocks told it, also for
+                                  those that were submitted a while before the new entry */
     size_t keyed;              /* entries of each kind not left out yet, the new one included */
     size_t unkeyed;
 };
@@ -145,7 +146,7 @@ static struct append start_append(const struct quo_ring_past *past,
     struct append a = {
         .now_ms = quo_version_ms(entry->at),
         .retention_ms = retention_ms,
-        .keyed_age_max_ms = retention_ms + 2 * QUO_SKEW_MAX_MS,
+        .keyed_age_max_ms = retention_ms + 4 * QUO_SKEW_MAX_MS,
     };
     const size_t count = quo_ring_count(past->ring);
     for (size_t i = 0; i < count; i++) {

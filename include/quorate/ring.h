@@ -81,8 +81,9 @@ struct quo_ring_past {
 };
 
 /* Appends an entry to a past and leaves out what is too old or too many:
- *   keyed entries older than twice the retention, and than retention + 2 * QUO_SKEW_MAX_MS, by the
- *   new entry's version;
+ *   keyed entries older than twice the retention, and than retention + 4 * QUO_SKEW_MAX_MS, by the
+ *   new entry's version: who was submitted 2 * QUO_SKEW_MAX_MS before it still finds the ring
+ *   complete;
  *   unkeyed ones older than QUO_RING_UNKEYED_MS, and the oldest of more than QUO_RING_UNKEYED_MAX:
  *   only attempts under way and whoever asks at once look for them;
  *   of more than QUO_RING_KEYED_MAX keyed ones the oldest, if it is older than the latter (so that

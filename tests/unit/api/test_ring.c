@@ -11,6 +11,7 @@
 
 #define UNKEYED_AGE_MAX_MS QUO_RING_UNKEYED_MS
 #define MARGIN_MS (2 * QUO_SKEW_MAX_MS)
+#define AGE_MARGIN_MS (2 * MARGIN_MS)
 #define START_MS 1700000000000u
 
 static uint64_t rng;
@@ -276,12 +277,10 @@ static void ages_have_edges(void **state)
         uint64_t age_ms;
         bool stays;
     } cases[] = {
-        {false, 600, UNKEYED_AGE_MAX_MS, true},
-        {false, 600, UNKEYED_AGE_MAX_MS + 1, false},
-        {true, 600, 2 * 600 * 1000, true},
-        {true, 600, 2 * 600 * 1000 + 1, false},
-        {true, 1, 1000 + 2 * QUO_SKEW_MAX_MS, true}, /* clocks may differ by more than that */
-        {true, 1, 1000 + 2 * QUO_SKEW_MAX_MS + 1, false},
+        {false, 600, UNKEYED_AGE_MAX_MS, true},     {false, 600, UNKEYED_AGE_MAX_MS + 1, false},
+        {true, 600, 2 * 600 * 1000, true},          {true, 600, 2 * 600 * 1000 + 1, false},
+        {true, 1, 1000 + AGE_MARGIN_MS, true}, /* clocks may differ by more than that */
+        {true, 1, 1000 + AGE_MARGIN_MS + 1, false},
     };
     for (size_t i = 0; i < QUO_COUNT(cases); i++) {
         struct lineage l = {.turn = 0};
@@ -326,7 +325,7 @@ static void full_rings_refuse_the_keyed_only(void **state)
 {
     (void)state;
     struct lineage l = {.turn = 0};
-    const uint64_t early = START_MS + 600 * 1000 + 2 * QUO_SKEW_MAX_MS;
+    const uint64_t early = START_MS + 600 * 1000 + AGE_MARGIN_MS;
     fill_with_keyed(&l, 600);
     assert_int_equal(append(&l, entry_number(1000, true, START_MS + 300), 600), QUO_BUSY);
     for (uint64_t i = 0; i < 2 * QUO_RING_UNKEYED_MAX; i++)
@@ -342,6 +341,8 @@ static void full_rings_refuse_the_keyed_only(void **state)
     struct quo_opid second = opid_number(1, true);
     assert_true(quo_ring_find(l.past.ring, &second, &got));
     assert_true(quo_ring_complete_keyed(l.past.keyed_from, early + 1, 600));
+    /* Nor may it look incomplete to those that have waited meanwhile. */
+    assert_true(quo_ring_complete_keyed(l.past.keyed_from, early + 1 - MARGIN_MS, 600));
 }
 
 /* A blind write left nothing to look at; the past that begins there says so ever after. */
@@ -374,7 +375,7 @@ static uint64_t age_ms(const struct history *h, size_t i, uint64_t now_ms)
 
 static uint64_t keyed_age_max_ms(const struct history *h)
 {
-    return UINT64_C(1000) * h->retention_s + 2 * QUO_SKEW_MAX_MS;
+    return UINT64_C(1000) * h->retention_s + AGE_MARGIN_MS;
 }
 
 /* Whether the rules of the header let entry i go when one more was appended at now_ms. */

@@ -518,7 +518,7 @@ static void stops_at_a_full_ring(void **state)
         apply(w, 1001 + i, &other, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
     }
     /* Old keys make room. */
-    const uint64_t later = RETENTION_S * 1000 + 2 * QUO_SKEW_MAX_MS + 10;
+    const uint64_t later = RETENTION_S * 1000 + 2 * MARGIN_MS + 10;
     add = add_of(keyed("one more"), 1);
     add.since = hlc_at(later);
     apply(w, later, &add, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
