@@ -98,6 +98,8 @@ class RegisterGroup(Group):
         """What the group has seen last."""
         if record["key"] != self.key.name or record["outcome"] not in ("ok", "failed"):
             return
+        if record["op"] == "get" and record["level"] in ("eventual", "quorum"):
+            return  # nobody has promised that it stays
         seen = record.get("seen") if record["outcome"] == "failed" else record["value"]
         if seen is None:
             self.tags = []
