@@ -118,6 +118,20 @@ static void fault_disk(struct sim *sim, enum sim_fault_kind kind)
     }
 }
 
+/* Ballots follow the earliest clock of those that promise them: some clock of every read quorum must
+ * be about right, or keys would have to wait until the time has come that it was. */
+static bool may_jump_far(struct sim *sim, const struct sim_process *p)
+{
+    uint32_t wrong = 0;
+    if (!p->is_node || (sim->swarm.kind != QUO_KIND_CAS && sim->swarm.kind != QUO_KIND_MIXED))
+        return true;
+    for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
+        const struct sim_process *other = sim_node(sim, n);
+        wrong += other != p && other->wall_offset_ms > (int64_t)QUO_SKEW_MAX_MS / 2;
+    }
+    return wrong + 1 < sim->swarm.rs;
+}
+
 /* Clocks ahead at a proxy and at a replica at once would let a version from the future in: it could
  * not be repaired before its time comes. A seed has one or the other. */
 static void fault_clock(struct sim *sim)
@@ -126,6 +140,8 @@ static void fault_clock(struct sim *sim)
         sim->swarm.node_clocks ? sim_node(sim, any_node(sim))
                                : sim_proxy(sim, (uint32_t)sim_below(&sim->rng, sim->swarm.proxies));
     int64_t ms = sim_chance(&sim->rng, 500) ? HOUR_MS : (int64_t)sim_between(&sim->rng, 1, 20000);
+    if (!may_jump_far(sim, p))
+        ms %= (int64_t)QUO_SKEW_MAX_MS / 2;
     p->wall_offset_ms = sim_chance(&sim->rng, 500) ? ms : -ms;
     sim_note(sim, "%s: clock jumps by %lld ms", sim_process_name(p), (long long)p->wall_offset_ms);
     if (sim_chance(&sim->rng, 700))

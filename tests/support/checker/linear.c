@@ -35,6 +35,7 @@ struct quo_linear {
     uint32_t *stack;     /* entries of calls taken */
     int64_t *states;     /* and the state before each */
     bool *forced;        /* and whether there was a choice */
+    bool *idle;          /* per operation: it says nothing that another does not */
     size_t depth;        /* operations taken */
     size_t required;     /* operations that still have to be */
     int64_t state;
@@ -69,6 +70,7 @@ void quo_linear_free(struct quo_linear *l)
     free(l->stack);
     free(l->states);
     free(l->forced);
+    free(l->idle);
     free(l->taken);
     free(l->scratch);
     free(l);
@@ -95,6 +97,7 @@ static void make_room(struct quo_linear *l, size_t count)
     l->stack = grown(l->stack, room * sizeof *l->stack);
     l->states = grown(l->states, room * sizeof *l->states);
     l->forced = grown(l->forced, room * sizeof *l->forced);
+    l->idle = grown(l->idle, room * sizeof *l->idle);
     l->taken = grown(l->taken, (room / 64 + 1) * sizeof *l->taken);
     l->scratch = grown(l->scratch, (room / 64 + 2) * sizeof *l->scratch);
     l->item_room = room;
@@ -119,7 +122,7 @@ static bool reads(const struct quo_history_op *op, int64_t held)
 
 static bool open_write(const struct quo_history_op *op)
 {
-    return op->outcome == QUO_HISTORY_UNKNOWN || op->level == QUO_LEVEL_EVENTUAL ||
+    return op->outcome == QUO_HISTORY_UNKNOWN || op->level < QUO_LEVEL_QUORUM ||
            op->ret == QUO_HISTORY_NEVER;
 }
 
@@ -133,72 +136,139 @@ static bool must_have_seen(const struct quo_history_op *op, int64_t value)
     return op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_OK && op->expected == value;
 }
 
-/* Whether it may have: an open cas, or an add that does not say what was too much. */
+/* Whether it may have, or must not: an open cas, or a cas or add that does not say what it met. */
 static bool may_have_seen(const struct quo_history_op *op, int64_t value)
 {
+    bool silent = op->outcome == QUO_HISTORY_FAILED && !op->saw;
     if (op->type == QUO_HISTORY_ADD)
-        return op->outcome == QUO_HISTORY_FAILED && !op->saw;
-    return op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_UNKNOWN &&
-           op->expected == value;
+        return silent;
+    return op->type == QUO_HISTORY_CAS && op->expected == value &&
+           (silent || op->outcome == QUO_HISTORY_UNKNOWN);
 }
 
-/* Whether it saw something else than it wanted, whatever that was, perhaps what `put` left. */
-static bool saw_something(const struct quo_history_op *op, const struct quo_history_op *put)
+static bool is_within(const struct quo_history_op *inner, const struct quo_history_op *outer)
 {
-    return op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_FAILED && !op->saw &&
-           op->ret >= put->call && op->expected != put->value;
+    return inner != outer && inner->call >= outer->call && inner->ret <= outer->ret;
+}
+
+/* A failure that does not say what it met. */
+static bool is_silent(const struct quo_history_op *op)
+{
+    return op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_FAILED && !op->saw;
+}
+
+/* Whether the key held something else than `value` when the operation took place, or just then. */
+static bool shows_other(const struct quo_history_op *op, int64_t value)
+{
+    if (op->outcome == QUO_HISTORY_FAILED)
+        return op->saw && op->seen != value;
+    if (op->type == QUO_HISTORY_GET)
+        return linear_read(op) && op->value != value;
+    return op->outcome == QUO_HISTORY_OK && !open_write(op) && op->type != QUO_HISTORY_ADD &&
+           (op->value != value || (op->type == QUO_HISTORY_CAS && op->expected != value));
+}
+
+/* Marks the silent failures that can stand beside another operation, whatever the order is. */
+static void mark_idle(struct quo_linear *l, const struct quo_history_op *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        l->idle[i] = false;
+        for (size_t j = 0; j < count && !l->idle[i] && is_silent(&ops[i]); j++)
+            l->idle[i] = is_within(&ops[j], &ops[i]) && shows_other(&ops[j], ops[i].expected);
+    }
+}
+
+/* Who can have seen the value of a put or cas. */
+struct sight {
+    bool shared;    /* it is not this operation's alone: nothing can be said */
+    uint64_t first; /* return of the first who must have seen it */
+    bool perhaps;   /* somebody may have */
+    bool something; /* somebody saw that it was not what he wanted, whatever it was */
+};
+
+static struct sight sight_of(const struct quo_linear *l, const struct quo_history_op *ops,
+                             size_t count, const struct quo_history_op *put)
+{
+    struct sight sight = {.first = QUO_HISTORY_NEVER};
+    for (size_t i = 0; i < count && !sight.shared; i++) {
+        const struct quo_history_op *op = &ops[i];
+        if (op == put || l->idle[i])
+            continue;
+        sight.shared =
+            quo_history_may_change(op) && (op->type == QUO_HISTORY_ADD || op->value == put->value);
+        if (must_have_seen(op, put->value))
+            sight.first = QUO_MIN(sight.first, op->ret);
+        sight.perhaps |= may_have_seen(op, put->value);
+        sight.something |= is_silent(op) && op->ret >= put->call && op->expected != put->value;
+    }
+    return sight;
 }
 
 /* An open put or cas whose value nobody can have seen may be left out: had it taken effect, nobody
  * looked before the next write. If somebody looked who only says that it was not what he wanted,
  * one such value is as good as another. One that must have been seen took effect before the first
- * who saw it returned. All this needs the value to be this operation's alone. */
-static bool tighten(const struct quo_history_op *ops, size_t count,
-                    const struct quo_history_op *put, struct item *item)
+ * who saw it returned. Returns whether it stays. */
+static bool tighten(const struct sight *sight, struct item *item)
 {
-    uint64_t first_seen = QUO_HISTORY_NEVER;
-    bool perhaps = false, something = false;
-    for (size_t i = 0; i < count; i++) {
-        const struct quo_history_op *op = &ops[i];
-        if (op == put)
-            continue;
-        if (quo_history_may_change(op) && (op->type == QUO_HISTORY_ADD || op->value == put->value))
-            return true;
-        if (must_have_seen(op, put->value))
-            first_seen = QUO_MIN(first_seen, op->ret);
-        perhaps |= may_have_seen(op, put->value);
-        something |= saw_something(op, put);
-    }
-    if (first_seen != QUO_HISTORY_NEVER) {
-        item->ret = first_seen;
+    if (sight->shared)
+        return true;
+    if (sight->first != QUO_HISTORY_NEVER) {
+        item->ret = sight->first;
         item->open = false;
-    } else if (!perhaps && something) {
+    } else if (!sight->perhaps && sight->something) {
         item->value = ANYTHING;
     }
-    return first_seen != QUO_HISTORY_NEVER || perhaps || something;
+    return sight->first != QUO_HISTORY_NEVER || sight->perhaps || sight->something;
+}
+
+/* A put that took effect and that nobody can have seen may stand directly before another, which it
+ * does not matter to: it can be left out when one took place while it was under way. */
+static bool is_covered(const struct quo_history_op *ops, size_t count,
+                       const struct quo_history_op *put)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct quo_history_op *op = &ops[i];
+        bool plain = op->type == QUO_HISTORY_PUT || op->type == QUO_HISTORY_DELETE;
+        bool same = op->call == put->call && op->ret == put->ret;
+        if (plain && op->outcome == QUO_HISTORY_OK && !open_write(op) && !same &&
+            is_within(op, put))
+            return true;
+    }
+    return false;
+}
+
+/* Whether the write has to be looked at; narrows what it may do. */
+static bool takes_part(const struct quo_linear *l, const struct quo_history_op *ops, size_t count,
+                       const struct quo_history_op *op, struct item *item)
+{
+    bool put = op->type == QUO_HISTORY_PUT;
+    item->open = open_write(op);
+    if (item->open)
+        item->ret = QUO_HISTORY_NEVER;
+    if (op->value == 0 || (!put && (op->type != QUO_HISTORY_CAS || !item->open)))
+        return true;
+    struct sight sight = sight_of(l, ops, count, op);
+    if (item->open)
+        return tighten(&sight, item);
+    bool unseen =
+        !sight.shared && sight.first == QUO_HISTORY_NEVER && !sight.perhaps && !sight.something;
+    return !unseen || !is_covered(ops, count, op);
 }
 
 static void collect(struct quo_linear *l, const struct quo_history_op *ops, size_t count)
 {
     l->item_count = 0;
+    mark_idle(l, ops, count);
     for (size_t i = 0; i < count; i++) {
         const struct quo_history_op *op = &ops[i];
         struct item item = {.op = op, .call = op->call, .ret = op->ret};
         item.value = op->type == QUO_HISTORY_DELETE ? 0 : op->value;
-        bool unique =
-            op->value != 0 && (op->type == QUO_HISTORY_PUT || op->type == QUO_HISTORY_CAS);
-        if (linear_read(op)) {
-            item.read = true;
-        } else if (quo_history_may_change(op)) {
-            item.open = open_write(op);
-            if (item.open)
-                item.ret = QUO_HISTORY_NEVER;
-            if (item.open && unique && !tighten(ops, count, op, &item))
-                continue;
-        } else {
-            continue;
-        }
-        l->items[l->item_count++] = item;
+        item.read = linear_read(op);
+        bool counts = item.read
+                          ? !l->idle[i]
+                          : quo_history_may_change(op) && takes_part(l, ops, count, op, &item);
+        if (counts)
+            l->items[l->item_count++] = item;
     }
 }
 
