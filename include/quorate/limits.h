@@ -71,6 +71,12 @@
 #define QUO_CONTENDED_MS 2000u       /* for how long, each time, others of that key follow it */
 #define QUO_CONTENDED_MAX 1024u      /* such keys that one loop knows of */
 #define QUO_FORWARD_HOPS_MAX 2u      /* to another proxy, there to the key's own loop */
+#define QUO_REPAIR_CHANCE 10u        /* of so many eventual reads one looks at one replica more */
+#define QUO_REPAIR_RECORD_MAX 4096u  /* bytes of a record kept for a repair; others are fetched */
+#define QUO_REPAIR_EVERY_MS 1000u    /* between two repairs of one key on one loop, at least */
+#define QUO_REPAIR_SLOTS 4096u       /* repairs that one loop begins in that time at most */
+#define QUO_REPAIRS_MAX 256u         /* repairs under way on one loop */
+#define QUO_REPAIR_TIMEOUT_MS 1000u  /* how long a repair is awaited */
 #define QUO_JSON_DEPTH_MAX 100u      /* nested objects and arrays of a merge patch or its target */
 #define QUO_JSON_MEMBERS_MAX 262144u /* of all objects of such a document, but those in arrays */
 #define QUO_IDEMPOTENCY_KEY_MAX 255u

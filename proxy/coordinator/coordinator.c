@@ -110,6 +110,11 @@ bool quo_coordinator_finished(const struct quo_coordinator *c)
     return quo_coordinator_answered(c) && quo_coordinator_waiting(c) == 0;
 }
 
+bool quo_coordinator_listens(const struct quo_coordinator *c)
+{
+    return c->type == QUO_COORDINATOR_GET && quo_get_listens(&c->get);
+}
+
 uint16_t quo_coordinator_round(const struct quo_coordinator *c)
 {
     switch (c->type) {

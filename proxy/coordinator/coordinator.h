@@ -40,6 +40,8 @@ void quo_coordinator_step(struct quo_coordinator *c, const struct quo_event *eve
 uint64_t quo_coordinator_deadline(const struct quo_coordinator *c);
 bool quo_coordinator_answered(const struct quo_coordinator *c);
 bool quo_coordinator_finished(const struct quo_coordinator *c);
+/* See quo_get_listens. */
+bool quo_coordinator_listens(const struct quo_coordinator *c);
 quo_members quo_coordinator_waiting(const struct quo_coordinator *c);
 uint16_t quo_coordinator_round(const struct quo_coordinator *c);
 /* Borrowed; changes with a newer epoch. */

@@ -1,4 +1,4 @@
-#include "proxy/coordinator/get.h"
+#include "proxy/coordinator/get_internal.h"
 
 #include "quorate/record.h"
 #include "quorate/testpoints.h"
@@ -89,6 +89,9 @@ static void answer(struct quo_get *get, enum quo_verdict verdict, struct quo_eff
     if (verdict == QUO_VERDICT_FOUND || verdict == QUO_VERDICT_ABSENT)
         receipt_of(get)->version = get->query.newest;
     quo_effects_add(effects, QUO_EFFECT_ANSWER);
+    if (!get->options.want.strong && !get->options.settle &&
+        (verdict == QUO_VERDICT_FOUND || verdict == QUO_VERDICT_ABSENT))
+        quo_get_listen(get, effects);
 }
 
 /* The quorum of `tally` is out of reach. */
@@ -161,19 +164,10 @@ static void answer_kept(struct quo_get *get, struct quo_effects *effects)
     answer(get, is_deleted ? QUO_VERDICT_ABSENT : QUO_VERDICT_FOUND, effects);
 }
 
-static void begin_write_back(struct quo_get *get, struct quo_effects *effects)
+void quo_get_pass_on(const struct quo_get *get, struct quo_effects *effects)
 {
     bool is_blind = (get->fetch.kept_flags & QUO_RECORD_BLIND) != 0;
 
-    QUO_PROBE(READ_WRITE_BACK);
-    quo_tally_init(&get->held, get->plan.sets, get->options.want.w);
-    get->held.yes = durable_holders(get);
-    get->written_back = quo_tally_lacking(&get->held);
-    get->phase = QUO_GET_WRITE_BACK;
-    get->round++;
-    effects->round = get->round;
-    receipt_of(get)->repaired = true;
-    count_trip(get);
     for (uint8_t i = 0; i < get->plan.count; i++) {
         uint8_t member = get->plan.order[i];
         if (!quo_members_has(get->written_back, member))
@@ -183,6 +177,20 @@ static void begin_write_back(struct quo_get *get, struct quo_effects *effects)
         effect->member = member;
         effect->flags = is_blind ? QUO_STORE_SYNC | QUO_STORE_WRITEBACK : 0;
     }
+}
+
+static void begin_write_back(struct quo_get *get, struct quo_effects *effects)
+{
+    QUO_PROBE(READ_WRITE_BACK);
+    quo_tally_init(&get->held, get->plan.sets, get->options.want.w);
+    get->held.yes = durable_holders(get);
+    get->written_back = quo_tally_lacking(&get->held);
+    get->phase = QUO_GET_WRITE_BACK;
+    get->round++;
+    effects->round = get->round;
+    receipt_of(get)->repaired = true;
+    count_trip(get);
+    quo_get_pass_on(get, effects);
 }
 
 static bool held_by(const struct quo_get *get, uint8_t need)
@@ -410,7 +418,10 @@ void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo
         !QUO_MUTANT(OLD_ROUND_COUNTS))
         return;
     if (get->answered) {
-        after_answer(get, event);
+        if (get->phase >= QUO_GET_LISTEN)
+            quo_get_listen_step(get, event, effects);
+        else
+            after_answer(get, event);
         return;
     }
     switch (event->type) {
@@ -436,6 +447,7 @@ void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo
     case QUO_EVENT_TAGGED:
     case QUO_EVENT_APPLIED:
     case QUO_EVENT_FORWARDED:
+    case QUO_EVENT_REPAIR:
         break;
     }
     QUO_UNREACHABLE();
@@ -445,6 +457,8 @@ uint64_t quo_get_deadline(const struct quo_get *get)
 {
     if (quo_get_finished(get))
         return UINT64_MAX;
+    if (get->phase == QUO_GET_FETCH)
+        return QUO_MIN(get->deadline_us, quo_fetch_deadline(&get->fetch));
     if (get->answered || get->phase != QUO_GET_QUERY)
         return get->deadline_us;
     uint64_t deadline = QUO_MIN(get->deadline_us, quo_query_deadline(&get->query, &get->plan));
@@ -459,12 +473,27 @@ quo_members quo_get_waiting(const struct quo_get *get)
 {
     if (get->over)
         return 0;
-    if (get->phase == QUO_GET_WRITE_BACK)
+    switch (get->phase) {
+    case QUO_GET_WRITE_BACK:
+    case QUO_GET_REPAIR:
         return get->written_back & (quo_members)~quo_tally_voted(&get->held);
+    case QUO_GET_OFFER:
+        return 0;
+    case QUO_GET_FETCH:
+        return quo_fetch_waiting(&get->fetch);
+    case QUO_GET_QUERY:
+    case QUO_GET_LISTEN:
+        break;
+    }
     return quo_query_waiting(&get->query) | quo_fetch_waiting(&get->fetch);
 }
 
 bool quo_get_finished(const struct quo_get *get)
 {
     return get->answered && quo_get_waiting(get) == 0;
+}
+
+bool quo_get_listens(const struct quo_get *get)
+{
+    return (get->phase == QUO_GET_LISTEN || get->phase == QUO_GET_FETCH) && !quo_get_finished(get);
 }

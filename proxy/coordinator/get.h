@@ -16,6 +16,16 @@
  * replies may agree and make the write-back unnecessary. Bytes that were left out of the newest
  * reply are fetched from a replica that holds them before anything is answered or written back.
  *
+ * A read that is not strong writes nothing back. Once it has found or missed its record, it goes on
+ * unseen:
+ *
+ *             all replied, or waited      granted             bytes at hand
+ *   LISTEN ────────────────────────▶ OFFER ──────▶ (FETCH) ────────────────▶ REPAIR
+ *
+ * It takes in the replies that are still under way, asks one replica more if it is to look further,
+ * and passes the newest record on to those that replied with less: a read repair. What comes of
+ * that is not waited for, and the answer and its receipt know nothing of it.
+ *
  * Pure.
  */
 #ifndef QUORATE_COORDINATOR_GET_H
@@ -29,11 +39,20 @@ struct quo_get_options {
     uint64_t now_us;
     uint64_t hedge_us;  /* wait before a hedge; UINT64_MAX: never */
     uint64_t spread_us; /* wait for the other replicas before a write-back; a typical round trip */
-    uint64_t seed;      /* of the chance of a read that goes on as a read-modify-write */
+    uint64_t seed;      /* of the chance of a read that goes on, in whatever way */
     bool settle;        /* of a move: a promise above the newest record must be overcome */
+    bool look_further;  /* once it has answered, if it is not strong */
 };
 
-enum quo_get_phase { QUO_GET_QUERY = 1, QUO_GET_WRITE_BACK };
+enum quo_get_phase {
+    QUO_GET_QUERY = 1,
+    QUO_GET_WRITE_BACK,
+    /* Answered. */
+    QUO_GET_LISTEN,
+    QUO_GET_OFFER,
+    QUO_GET_FETCH,
+    QUO_GET_REPAIR,
+};
 
 struct quo_get {
     struct quo_plan plan;
@@ -51,7 +70,7 @@ struct quo_get {
     struct quo_fetch fetch;
 
     struct quo_tally held;    /* durable holders of the version, the write-back's acks among them */
-    quo_members written_back; /* asked to store */
+    quo_members written_back; /* asked to store, by a write-back or a repair */
 
     bool turned; /* nothing more comes of it: go on with a quo_rmw */
 
@@ -66,8 +85,10 @@ void quo_get_init(struct quo_get *get, const struct quo_plan *plan,
 void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo_effects *effects);
 /* The next moment at which it wants a QUO_EVENT_TIMER. */
 uint64_t quo_get_deadline(const struct quo_get *get);
-/* Whether it is answered and no reply is awaited. */
+/* Whether it is answered and no reply is awaited. A repair that is offered awaits none. */
 bool quo_get_finished(const struct quo_get *get);
+/* Whether it is answered and may yet want the key, and the record kept. */
+bool quo_get_listens(const struct quo_get *get);
 /* Members whose reply in the current round is awaited. */
 quo_members quo_get_waiting(const struct quo_get *get);
 

@@ -430,6 +430,7 @@ static void step(struct quo_put *put, const struct quo_event *event, struct quo_
         return;
     case QUO_EVENT_APPLIED:
     case QUO_EVENT_FORWARDED:
+    case QUO_EVENT_REPAIR:
         break;
     }
     QUO_UNREACHABLE();

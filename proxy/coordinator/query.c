@@ -204,6 +204,20 @@ uint8_t quo_query_rest(struct quo_query *query, const struct quo_plan *plan,
     return count;
 }
 
+void quo_query_look(struct quo_query *query, const struct quo_plan *plan, uint64_t seed,
+                    struct quo_effects *effects)
+{
+    quo_members left = unasked(query, plan) & plan->up;
+
+    if (left == 0)
+        return;
+    for (uint64_t skip = (seed >> 32) % quo_members_count(left); skip > 0; skip--)
+        left &= (quo_members)(left - 1u);
+    struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_QUERY);
+    effect->member = (uint8_t)__builtin_ctz(left);
+    query->asked |= QUO_MEMBER(effect->member);
+}
+
 quo_members quo_query_waiting(const struct quo_query *query)
 {
     return query->asked & (quo_members)~quo_tally_voted(&query->replies);
@@ -219,6 +233,11 @@ quo_members quo_query_holders(const struct quo_query *query, struct quo_version 
             holders |= QUO_MEMBER(i);
     }
     return holders;
+}
+
+quo_members quo_query_behind(const struct quo_query *query)
+{
+    return query->replies.yes & (quo_members)~quo_query_holders(query, query->newest);
 }
 
 uint64_t quo_query_deadline(const struct quo_query *query, const struct quo_plan *plan)

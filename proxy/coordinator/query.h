@@ -59,10 +59,17 @@ bool quo_query_hedge(struct quo_query *query, const struct quo_plan *plan, uint6
 uint8_t quo_query_rest(struct quo_query *query, const struct quo_plan *plan,
                        struct quo_effects *effects);
 
+/* Asks one replica more for its version, without the bytes: any of those that were not asked and
+ * can be reached, as the upper half of `seed` has it. Nobody to ask changes nothing. */
+void quo_query_look(struct quo_query *query, const struct quo_plan *plan, uint64_t seed,
+                    struct quo_effects *effects);
+
 /* Members whose reply is still awaited. */
 quo_members quo_query_waiting(const struct quo_query *query);
 /* Members that replied with this version. */
 quo_members quo_query_holders(const struct quo_query *query, struct quo_version version);
+/* Members that replied with less than the newest version. */
+quo_members quo_query_behind(const struct quo_query *query);
 /* The next moment at which quo_query_timer wants to be called; UINT64_MAX: none. */
 uint64_t quo_query_deadline(const struct quo_query *query, const struct quo_plan *plan);
 

@@ -257,6 +257,7 @@ static void step(struct quo_rmw *rmw, const struct quo_event *event, struct quo_
         on_forwarded(rmw, event, effects);
         return;
     case QUO_EVENT_HEDGE:
+    case QUO_EVENT_REPAIR:
         break;
     }
     QUO_UNREACHABLE();

@@ -2,8 +2,8 @@
  *
  * A coordinator sends nothing and knows no time. The driver feeds it one event, carries out the
  * effects in their order, and feeds what these bring: messages that could not be sent come back
- * together as UNSENT, a TAG as TAGGED, a granted HEDGE as HEDGE, an APPLY as APPLIED, and a
- * FORWARD, sooner or later, as FORWARDED.
+ * together as UNSENT, a TAG as TAGGED, a granted HEDGE as HEDGE, a granted REPAIR as REPAIR, an
+ * APPLY as APPLIED, and a FORWARD, sooner or later, as FORWARDED.
  */
 #ifndef QUORATE_COORDINATOR_STEP_H
 #define QUORATE_COORDINATOR_STEP_H
@@ -22,6 +22,7 @@ enum quo_event_type {
     QUO_EVENT_APPLIED, /* the change was applied: `decision`; of a read, QUO_DECISION_KEEP */
     QUO_EVENT_FORWARDED, /* another proposer ended the operation: `outcome`; NULL: it cannot be
                             reached, and did nothing unless `sent` */
+    QUO_EVENT_REPAIR,    /* the repair that was asked for may be: `has_record` */
 };
 
 struct quo_event {
@@ -36,6 +37,7 @@ struct quo_event {
     struct quo_version tag, next;
     enum quo_decision decision;
     bool sent;
+    bool has_record; /* REPAIR: the record kept last is still there */
     const struct quo_outcome *outcome;
 };
 
@@ -72,6 +74,8 @@ enum quo_effect_type {
     QUO_EFFECT_FORWARD,  /* hand the operation to the proposer its key belongs to, with `first` and
                             `sent` */
     QUO_EFFECT_ANSWER,   /* the outcome is known; comes exactly once */
+    QUO_EFFECT_REPAIR,   /* replicas lack the newest record, and the read is over or about to be:
+                            may it be passed on to them? After the answer only */
 };
 
 struct quo_effect {

@@ -3,8 +3,10 @@
 #include "proxy/service/apply.h"
 #include "proxy/service/deliver.h"
 #include "proxy/service/forward.h"
+#include "proxy/service/repair.h"
 #include "proxy/service/send.h"
 #include "proxy/service/start.h"
+#include "quorate/testpoints.h"
 
 /* Every so many plans the slow replicas are tried in their turn, to see whether they still are. */
 #define PROBE_SLOW_EVERY 64u
@@ -20,6 +22,7 @@ struct agenda {
     enum quo_decision decision;
     enum quo_forwarding forwarding;
     bool answer;
+    bool repair;
     bool give_back;         /* whoever handed it on must go on itself */
     struct quo_slice fresh; /* the record to keep, still in the transport's frame; empty: none */
     bool has_final;
@@ -71,7 +74,12 @@ static struct quo_slice record_of(const struct quo_op *op, const struct agenda *
 static void send(struct quo_service *service, struct quo_op *op, const struct quo_effect *effect,
                  struct agenda *agenda)
 {
-    if (quo_send(service, op, effect, record_of(op, agenda)))
+    struct quo_slice record = record_of(op, agenda);
+
+    if (QUO_MUTANT(REPAIR_RETAGGED) && op->is_repair && effect->type == QUO_EFFECT_STORE)
+        quo_record_set_version((uint8_t *)(uintptr_t)record.data,
+                               quo_tick(service, QUO_VERSION_NONE));
+    if (quo_send(service, op, effect, record))
         return;
     /* Failures of a round that is over mean nothing any more. */
     if (agenda->unsent_round != effect->round)
@@ -178,6 +186,9 @@ static void perform_one(struct quo_service *service, struct quo_op *op,
     case QUO_EFFECT_ANSWER:
         agenda->answer = true;
         break;
+    case QUO_EFFECT_REPAIR:
+        agenda->repair = true;
+        break;
     }
 }
 
@@ -232,22 +243,58 @@ static void copy_base(struct quo_service *service, struct quo_op *op, struct quo
         memcpy(out, record.data, record.len);
 }
 
-/* Nothing is sent any more: what it needed for that can go, its turn is another's. */
-static void be_answered(struct quo_service *service, struct quo_op *op)
+/* Feeds the event, and whatever that brings. */
+static void pump(struct quo_service *service, struct quo_op *op, const struct quo_event *event,
+                 struct agenda *agenda)
 {
-    quo_start_pass_on(service, op);
+    struct quo_effects effects;
+    struct quo_outcome refused;
+    struct quo_event next = *event;
+
+    do {
+        quo_coordinator_step(&op->coordinator, &next, &effects);
+        perform(service, op, &next, &effects, agenda);
+    } while (follow_up(agenda, op, event->now_us, &refused, &next));
+}
+
+static void repair(struct quo_service *service, struct quo_op *op, uint64_t now_us,
+                   struct agenda *agenda)
+{
+    struct quo_event granted = {
+        .type = QUO_EVENT_REPAIR,
+        .now_us = now_us,
+        .has_record = record_of(op, agenda).len > 0,
+    };
+
+    if (quo_repair_begin(service, op, now_us))
+        pump(service, op, &granted, agenda);
+}
+
+/* What may still be sent stays in memory, and nothing else. */
+static void retain(struct quo_service *service, struct quo_op *op, struct quo_slice fresh)
+{
+    if (!op->is_answered && fresh.len > 0)
+        copy_base(service, op, fresh);
+    if (!op->is_answered)
+        return;
+    if (quo_coordinator_listens(&op->coordinator)) {
+        quo_repair_keep(service, op, fresh);
+        return;
+    }
     for (int part = 0; part < QUO_OP_PARTS; part++)
         quo_op_drop(&service->ops, op, (enum quo_op_part)part);
 }
 
-static void settle(struct quo_service *service, struct quo_op *op, const struct agenda *agenda)
+static void settle(struct quo_service *service, struct quo_op *op, uint64_t now_us,
+                   struct agenda *agenda)
 {
     if (agenda->answer) {
         quo_deliver(service, op, quo_coordinator_outcome(&op->coordinator), record_of(op, agenda));
-        be_answered(service, op);
-    } else if (agenda->fresh.len > 0 && !op->is_answered) {
-        copy_base(service, op, agenda->fresh);
+        quo_start_pass_on(service, op);
     }
+    if (agenda->repair)
+        repair(service, op, now_us, agenda);
+    retain(service, op, agenda->fresh);
     if (quo_coordinator_finished(&op->coordinator)) {
         quo_drive_end(service, op);
         return;
@@ -260,15 +307,8 @@ static void settle(struct quo_service *service, struct quo_op *op, const struct 
 static void drive(struct quo_service *service, struct quo_op *op, const struct quo_event *event,
                   struct agenda *agenda)
 {
-    struct quo_effects effects;
-    struct quo_outcome refused;
-    struct quo_event next = *event;
-
-    do {
-        quo_coordinator_step(&op->coordinator, &next, &effects);
-        perform(service, op, &next, &effects, agenda);
-    } while (follow_up(agenda, op, event->now_us, &refused, &next));
-    settle(service, op, agenda);
+    pump(service, op, event, agenda);
+    settle(service, op, event->now_us, agenda);
     quo_start_ready(service);
 }
 
@@ -291,6 +331,7 @@ void quo_drive_end(struct quo_service *service, struct quo_op *op)
 {
     QUO_REQUIRE(op->is_answered);
     quo_send_blame_silent(service, op);
+    quo_repair_end(service, op);
     quo_deadlines_set(&service->deadlines, op, UINT64_MAX);
     quo_ops_release(&service->ops, op);
 }

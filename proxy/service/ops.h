@@ -62,6 +62,7 @@ struct quo_op {
     bool is_started;  /* its coordinator is; until then it waits for its turn */
     bool is_answered; /* likewise; also of one that never started */
     bool no_memory;   /* something could not be kept or made */
+    bool is_repair;   /* answered, and goes on as one of those that are counted */
     uint32_t ns;
     uint16_t partition;
     uint64_t started_us;

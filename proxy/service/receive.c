@@ -66,7 +66,7 @@ static void on_reply(struct quo_service *service, struct quo_op *op, struct quo_
     struct quo_plan plan;
 
     observe_clocks(service, reply);
-    if (op->is_answered)
+    if (op->is_answered && !op->is_repair)
         quo_count(&service->stats.late_replies, 1);
     if (reply->status == QUO_SKEW)
         quo_count(&service->stats.skews, 1);

@@ -4,6 +4,7 @@
 #include "proxy/service/drive.h"
 #include "proxy/service/forward.h"
 #include "proxy/service/proposer.h"
+#include "proxy/service/repair.h"
 #include "quorate/testpoints.h"
 
 /* How long a query phase waits before it hedges. */
@@ -14,13 +15,15 @@ static uint64_t hedge_us(const struct quo_service *service)
 
 static void init_get(struct quo_service *service, struct quo_op *op, const struct quo_plan *plan)
 {
+    const uint64_t seed = quo_random(service->env);
     struct quo_get_options options = {
         .want = op->want,
         .now_us = op->started_us,
         .hedge_us = hedge_us(service),
         .spread_us = quo_hedge_typical_us(&service->hedge),
-        .seed = quo_random(service->env),
+        .seed = seed,
         .settle = op->type == QUO_REQUEST_SETTLE,
+        .look_further = quo_repair_looks_further(service, op, seed),
     };
 
     quo_coordinator_get(&op->coordinator, plan, &options);

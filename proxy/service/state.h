@@ -7,6 +7,7 @@
 #include "proxy/service/contended.h"
 #include "proxy/service/deadlines.h"
 #include "proxy/service/queue.h"
+#include "proxy/service/repair.h"
 #include "proxy/service/routes.h"
 #include "proxy/service/warm.h"
 
@@ -29,6 +30,7 @@ struct quo_service {
     bool is_starting; /* those whose turn has come */
     struct quo_warm warm;
     struct quo_contended contended;
+    struct quo_repairs repairs;
     struct quo_hedge phases; /* only observes: how long PREP and ACC take */
     uint64_t name_seed;
     struct quo_seats seats;

@@ -380,6 +380,7 @@ static void perform(struct world *w, uint8_t proxy, const struct quo_event *even
         check_answer(w, p);
         return;
     case QUO_EFFECT_HEDGE:
+    case QUO_EFFECT_REPAIR:
         break;
     }
     fail();

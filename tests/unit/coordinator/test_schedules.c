@@ -49,7 +49,7 @@ struct proxy {
     uint32_t epoch;                /* the newest it knows */
     struct quo_version tag, floor; /* completed by anybody before this operation began */
     struct quo_version kept;
-    bool hedge;
+    bool hedge, repair;
 };
 
 struct world {
@@ -64,7 +64,7 @@ struct world {
     struct quo_version completed;         /* the highest version a strong operation ended with */
     struct quo_version dead[OPS_PER_RUN]; /* versions that were said to be nowhere */
     int dead_count;
-    int verdicts[8], unknown;
+    int verdicts[8], unknown, repairs;
 };
 
 /* A failure names the schedule. */
@@ -252,6 +252,9 @@ static bool perform(struct world *w, uint8_t proxy, const struct quo_event *even
     case QUO_EFFECT_ANSWER:
         check_answer(w, p);
         return false;
+    case QUO_EFFECT_REPAIR:
+        p->repair = chance(w, 80);
+        return false;
     case QUO_EFFECT_PREP:
     case QUO_EFFECT_ACC:
     case QUO_EFFECT_APPLY:
@@ -285,6 +288,11 @@ static void step(struct world *w, uint8_t proxy, struct quo_event *event)
         p->hedge = false;
         step(w, proxy, &(struct quo_event){.type = QUO_EVENT_HEDGE});
     }
+    if (p->repair) {
+        p->repair = false;
+        step(w, proxy, &(struct quo_event){.type = QUO_EVENT_REPAIR, .has_record = chance(w, 50)});
+        w->repairs++;
+    }
     p->busy = !quo_coordinator_finished(&p->c);
 }
 
@@ -314,7 +322,12 @@ static void start(struct world *w, uint8_t proxy)
         quo_coordinator_put(&p->c, &plan, &(struct quo_put_options){want, w->now_us, 2000});
     else
         quo_coordinator_get(&p->c, &plan,
-                            &(struct quo_get_options){want, w->now_us, 2000, 1000, 0, false});
+                            &(struct quo_get_options){.want = want,
+                                                      .now_us = w->now_us,
+                                                      .hedge_us = 2000,
+                                                      .spread_us = 1000,
+                                                      .seed = draw(w, 100),
+                                                      .look_further = chance(w, 50)});
     step(w, proxy, &(struct quo_event){.type = QUO_EVENT_START});
 }
 
@@ -437,7 +450,7 @@ static void begin(struct world *w, uint64_t seed)
 static void strong_operations_are_linearizable(void **state)
 {
     static struct world w;
-    int verdicts[8] = {0}, unknown = 0;
+    int verdicts[8] = {0}, unknown = 0, repairs = 0;
 
     (void)state;
     for (uint64_t seed = 1; seed <= RUNS; seed++) {
@@ -451,18 +464,20 @@ static void strong_operations_are_linearizable(void **state)
                 happen(&w);
             }
         }
-        /* Everything ends by its deadline. */
+        /* Everything ends by its deadline, and what that made be repaired by another. */
         let_time_pass(&w, 2000000);
+        let_time_pass(&w, QUO_REPAIR_TIMEOUT_MS * 1000);
         for (int i = 0; i < PROXIES; i++)
             assert_false(w.proxies[i].busy);
         for (int i = 0; i < 8; i++)
             verdicts[i] += w.verdicts[i];
         unknown += w.unknown;
+        repairs += w.repairs;
     }
     /* The schedules must reach what they are for. */
     for (int i = QUO_VERDICT_FOUND; i <= QUO_VERDICT_REFUSED; i++)
         assert_true(verdicts[i] > 100);
-    assert_true(unknown > 100);
+    assert_true(unknown > 100 && repairs > 100);
 }
 
 int main(void)

@@ -6,7 +6,7 @@
  * committing it.
  *
  *   get level=L [n= rs= ws= r= kind= set=abc joint=abc:abd up=ab timeout=MS hedge=US spread=US]
- *       [settle]
+ *       [settle] [look] [seed=N]
  *   put level=L [... w= dw=]        starts a coordinator; replicas are named by letters
  *   rmw level=L [... w= read settle first=N sent warm=N piggyback dated may-forward forward-first
  * unit=US] reply R [STATUS] [v=N] [value] [tomb] [rmw] [corrupt] [durable] [promised=N] [floor=N]
@@ -14,6 +14,7 @@
  *   unsent RS                the requests to these did not leave
  *   time US       the clock moves on and the coordinator is told
  *   hedge         the budget allows it
+ *   repair [kept]            it may be; the record is still there
  *   tagged N [next=M]
  *   applied write|keep|found|unprovable
  *   forwarded [sent]         the other proposer is out of reach
@@ -231,6 +232,9 @@ static void print_effect(struct script *s, const struct quo_effect *e)
     case QUO_EFFECT_HEDGE:
         put(s, "hedge?\n");
         return;
+    case QUO_EFFECT_REPAIR:
+        put(s, "repair?\n");
+        return;
     case QUO_EFFECT_CORRECT_CLOCK:
         put(s, "correct clock to %llu\n", (unsigned long long)e->clock_ms);
         return;
@@ -323,8 +327,13 @@ static void run_start(struct script *s, const struct words *w)
         struct quo_put_options o = {want, s->now_us, hedge_us};
         quo_coordinator_put(&s->c, &plan, &o);
     } else if (strcmp(w->at[0], "get") == 0) {
-        struct quo_get_options o = {want, s->now_us,        hedge_us, number(w, "spread", 500),
-                                    1,    flag(w, "settle")};
+        struct quo_get_options o = {.want = want,
+                                    .now_us = s->now_us,
+                                    .hedge_us = hedge_us,
+                                    .spread_us = number(w, "spread", 500),
+                                    .seed = number(w, "seed", 1),
+                                    .settle = flag(w, "settle"),
+                                    .look_further = flag(w, "look")};
         quo_coordinator_get(&s->c, &plan, &o);
     } else {
         start_rmw(s, w, &plan, &want);
@@ -469,6 +478,9 @@ static void run_command(struct script *s, struct words *w)
         s->now_us += strtoull(w->at[1], NULL, 10);
     } else if (strcmp(w->at[0], "hedge") == 0) {
         event.type = QUO_EVENT_HEDGE;
+    } else if (strcmp(w->at[0], "repair") == 0) {
+        event.type = QUO_EVENT_REPAIR;
+        event.has_record = flag(w, "kept");
     } else if (strcmp(w->at[0], "tagged") == 0) {
         event.type = QUO_EVENT_TAGGED;
         event.tag = version(strtoull(w->at[1], NULL, 10));
@@ -577,13 +589,13 @@ static void check_script(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRIPT("get_strong"),   SCRIPT("get_weak"),      SCRIPT("get_fetch"),
-        SCRIPT("get_failures"), SCRIPT("get_epochs"),    SCRIPT("put_strong"),
-        SCRIPT("put_eventual"), SCRIPT("put_failures"),  SCRIPT("put_skew"),
-        SCRIPT("put_epochs"),   SCRIPT("get_rmw"),       SCRIPT("rmw_cold"),
-        SCRIPT("rmw_warm"),     SCRIPT("rmw_preempted"), SCRIPT("rmw_keep"),
-        SCRIPT("rmw_fetch"),    SCRIPT("rmw_epochs"),    SCRIPT("rmw_forward"),
-        SCRIPT("rmw_failures"), SCRIPT("rmw_skew"),
+        SCRIPT("get_strong"),   SCRIPT("get_weak"),     SCRIPT("get_fetch"),
+        SCRIPT("get_failures"), SCRIPT("get_repair"),   SCRIPT("get_epochs"),
+        SCRIPT("put_strong"),   SCRIPT("put_eventual"), SCRIPT("put_failures"),
+        SCRIPT("put_skew"),     SCRIPT("put_epochs"),   SCRIPT("get_rmw"),
+        SCRIPT("rmw_cold"),     SCRIPT("rmw_warm"),     SCRIPT("rmw_preempted"),
+        SCRIPT("rmw_keep"),     SCRIPT("rmw_fetch"),    SCRIPT("rmw_epochs"),
+        SCRIPT("rmw_forward"),  SCRIPT("rmw_failures"), SCRIPT("rmw_skew"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
