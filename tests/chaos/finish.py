@@ -125,8 +125,8 @@ async def read_everything(load, readers=24):
 def count_counters(load):
     """Holds the last value of every counter against what was answered: each addition that took
     effect is in it once, those that are unknown at most once, and nothing else."""
-    total = dict.fromkeys(("counters", "exact", "additions", "took effect", "did not", "unknown",
-                           "requests"), 0)
+    total = dict.fromkeys(("counters", "exact", "additions", "keyed", "took effect", "did not",
+                           "unknown", "unknown and keyed", "requests"), 0)
     for workload, histories in load.histories.items():
         counters = {name: records for name, records in histories.items()
                     if load.keys[name].model == "counter"}
@@ -134,6 +134,9 @@ def count_counters(load):
             adds = [r for r in records if r["op"] == "add"]
             done = [r["by"] for r in adds if r["outcome"] == "ok"]
             open_ = [r["by"] for r in adds if r["outcome"] == "unknown"]
+            keyed = [r["outcome"] for r in adds if "keyed" in r]
+            total["keyed"] += len(keyed)
+            total["unknown and keyed"] += keyed.count("unknown")
             total["counters"] += 1
             total["exact"] += not open_
             total["additions"] += len(adds)

@@ -19,6 +19,7 @@ CLIENT_SECONDS = 2.0  # patience beyond the operation's own timeout: proxies are
 HASTY_SHARE, HASTY_SECONDS = 0.1, 0.02  # of those who send again: they do not wait for an answer
 HURRIED_SHARE, HURRIED_MS = 0.1, 20  # of writes through consensus: the proxy has hardly any time
 RETRY_SECONDS = 12  # well below the namespaces' retention
+RECENT_SECONDS = 4
 RACE_SHARE = 0.2  # of writes that are sent again while somebody has them resolved
 
 _RECEIPT = {name: re.compile(pattern) for name, pattern in (
@@ -204,6 +205,11 @@ class Story:
             return self.load.random.uniform(0.5, 2)
         return self.load.random.uniform(0.01, 0.2)
 
+    def link(self):
+        """One that can still be resolved: what is long ago cannot, by any but the latest link."""
+        recent = now_us() - self.record["call"] < RECENT_SECONDS * 1e6
+        return self.load.random.choice(self.links) if recent else self.links[-1]
+
     async def end(self, may_resolve):
         """Nothing more is sent. Returns the record as it goes into the history."""
         load, wish, record = self.load, self.wish, self.record
@@ -214,12 +220,11 @@ class Story:
         if first == "unknown" and wish.is_write():
             self.tally["unknown at first"] += 1
             if self.links and may_resolve and decision is None:
-                decision = await resolve.resolve(load, wish, load.random.choice(self.links),
-                                                 resolve.SECONDS)
+                decision = await resolve.resolve(load, wish, self.link(), resolve.SECONDS)
         if decision:
             resolve.settle(load, wish, record, decision)
         elif first == "unknown" and self.links:
-            load.unresolved.append((wish, record, self.links[0]))
+            load.unresolved.append((wish, record, self.links[-1]))
         wish.key.unknown += record["outcome"] == "unknown" and wish.is_write()
         load.keep(wish, record)
         return record
@@ -272,6 +277,8 @@ class Load:
                   "outcome": "unknown"}
         if wish.op == "cas":
             record["expected"] = wish.expected
+        if wish.name:
+            record["keyed"] = True
         if wish.op == "add":
             record["by"] = wish.by
             if wish.least is not None:
