@@ -82,6 +82,7 @@ static struct worker workers[QUO_LOOPS_MAX];
 static struct quo_lanes *lanes; /* NULL: one loop */
 static struct quo_http_sources sources;
 static struct quo_map *map;
+static struct quo_token_secret secret; /* of the session tokens */
 static uint32_t own = UINT32_MAX; /* of the map's proxies the one that this is; UINT32_MAX: none */
 
 static bool is_named(void)
@@ -196,6 +197,7 @@ static bool build_http(struct worker *worker)
         .service = worker->service,
         .map = map,
         .sources = &sources,
+        .secret = &secret,
         .listener = worker->listener,
         .connections_max = share_of_connections(sources.loops),
         .idle_timeout_ms = (uint32_t)settings.idle_timeout * 1000,
@@ -348,6 +350,13 @@ static void read_map(void)
         quo_fail("the map %s has no proxy named \"%s\"", settings.map, settings.name);
 }
 
+static void read_session_key(void)
+{
+    if (quo_token_secret(quo_slice_of(settings.session_key), map->cluster, &secret) != QUO_OK)
+        quo_fail("session_key must be an even number of hexadecimal digits, %u to %u",
+                 QUO_TOKEN_SECRET_DIGITS_MIN, QUO_TOKEN_SECRET_DIGITS_MAX);
+}
+
 /* Each other proxy connects with every of its loops, and the kernel may bring all to one of ours.
  */
 static void raise_descriptors(void)
@@ -458,6 +467,7 @@ int main(int argc, char **argv)
     parse_arguments(argc, argv, &program);
     quo_program_read_settings(&program, settings.map, settings.log_level);
     read_map();
+    read_session_key();
     if (program.check) {
         printf("settings and map are valid\n");
         return 0;

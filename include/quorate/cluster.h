@@ -25,10 +25,12 @@ bool quo_kind_parse(struct quo_slice name, enum quo_kind *ret);
 /* Consistency of one request, weakest first. */
 enum quo_level {
     QUO_LEVEL_EVENTUAL = 1,
-    QUO_LEVEL_QUORUM = 2,
-    QUO_LEVEL_STRONG = 3,
-    QUO_LEVEL_ALL = 4,
+    QUO_LEVEL_SESSION = 2,
+    QUO_LEVEL_QUORUM = 3,
+    QUO_LEVEL_STRONG = 4,
+    QUO_LEVEL_ALL = 5,
 };
+#define QUO_LEVELS 6u /* of an array that they index */
 const char *quo_level_name(enum quo_level level);
 bool quo_level_parse(struct quo_slice name, enum quo_level *ret);
 

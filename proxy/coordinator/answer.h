@@ -27,7 +27,10 @@ enum quo_verdict {
     QUO_VERDICT_REFUSED,     /* replicas refused: `refusal` says why */
     QUO_VERDICT_DECLINED,    /* a consensus write that its own condition forbids; certainly not
                                 applied by this attempt. The change's result says why */
+    QUO_VERDICT_UNSATISFIED, /* GET at level session: of those that answered none shows what the
+                                session has seen (503) */
 };
+#define QUO_VERDICTS 9u /* of an array that they index */
 
 /* What applying a change to the record found came to (proxy/change/). */
 enum quo_decision {

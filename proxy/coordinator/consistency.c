@@ -100,6 +100,7 @@ static uint8_t level_reads(const struct quo_namespace *ns, enum quo_level level)
 {
     switch (level) {
     case QUO_LEVEL_EVENTUAL:
+    case QUO_LEVEL_SESSION:
         return 1;
     case QUO_LEVEL_QUORUM:
     case QUO_LEVEL_STRONG:
@@ -115,6 +116,7 @@ static uint8_t level_writes(const struct quo_namespace *ns, enum quo_level level
 {
     switch (level) {
     case QUO_LEVEL_EVENTUAL:
+    case QUO_LEVEL_SESSION:
         return 1;
     case QUO_LEVEL_QUORUM:
     case QUO_LEVEL_STRONG:
@@ -206,7 +208,7 @@ static enum quo_status resolve_write(struct resolver *r, struct quo_consistency 
         bool is_strong = c->w >= r->ns->ws && c->dw >= r->ns->ws;
         c->level = is_strong ? QUO_LEVEL_STRONG : QUO_LEVEL_EVENTUAL;
     }
-    c->strong = c->level != QUO_LEVEL_EVENTUAL;
+    c->strong = c->level >= QUO_LEVEL_QUORUM;
     c->r = c->strong ? r->ns->rs : 0;
     return QUO_OK;
 }

@@ -6,6 +6,7 @@
 #define QUORATE_COORDINATOR_CONSISTENCY_H
 
 #include "quorate/cluster.h"
+#include "quorate/version.h"
 
 /* What the client said of consistency. */
 struct quo_ask {
@@ -23,6 +24,15 @@ struct quo_consistency {
         dw; /* replies, acks and disk acks needed; of a write, r is what its query phase
                needs (0: it has none); of a read, w and dw what a write-back needs */
     uint32_t timeout_ms;
+};
+
+/* At level session: what a read must be as new as (api/PROTOCOLS.md, "Sessions"). All zero:
+ * nothing. */
+struct quo_freshness {
+    struct quo_version least; /* the version seen; none: only the watermarks are known */
+    /* Of a key without `least`: something up to here was seen. What is not above it proves to be as
+     * new only by Rs replies, if that was firm: on a write quorum; or else by everybody's. */
+    uint64_t low_firm, low_weak;
 };
 
 /* The arithmetic of levels and numbers, see api/PROTOCOLS.md "Levels".

@@ -120,6 +120,7 @@ static void begin_query(struct quo_get *get, uint64_t now_us, struct quo_effects
     get->round++;
     effects->round = get->round;
     get->spread = false;
+    get->widened = false;
     quo_fetch_reset(&get->fetch);
     receipt_of(get)->need = options.need;
     count_trip(get);
@@ -219,6 +220,38 @@ static bool must_settle(const struct quo_get *get)
            !QUO_MUTANT(SETTLE_IGNORES_PROMISE);
 }
 
+/* Whether what the replies show is as new as what the session has seen. */
+static bool is_fresh(const struct quo_get *get)
+{
+    const struct quo_freshness *fresh = &get->options.fresh;
+    const uint64_t low = QUO_MAX(fresh->low_firm, fresh->low_weak);
+    struct quo_version newest = get->query.newest;
+
+    if (QUO_MUTANT(SESSION_NOT_ESCALATED))
+        return true;
+    if (!quo_version_is_none(fresh->least))
+        return quo_version_compare(newest, fresh->least) >= 0;
+    if (low == 0 || newest.hlc > low)
+        return true;
+    /* A version that is not on a write quorum may be on any single replica. */
+    if (fresh->low_weak != 0 && newest.hlc <= fresh->low_weak)
+        return (quo_plan_all(&get->plan) & (quo_members)~get->query.replies.yes) == 0;
+    return quo_tally_would_win(get->plan.sets, get->query.replies.yes, get->plan.rs) ==
+           QUO_VOTE_WON;
+}
+
+/* Who was asked has not got it: asks everybody else, once. */
+static void widen(struct quo_get *get, struct quo_effects *effects)
+{
+    if (!get->widened) {
+        get->widened = true;
+        if (quo_query_rest(&get->query, &get->plan, effects) > 0)
+            count_trip(get);
+    }
+    if (quo_query_waiting(&get->query) == 0)
+        answer(get, QUO_VERDICT_UNSATISFIED, effects);
+}
+
 /* Enough replies are in: what do they say? */
 static void decide(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
 {
@@ -230,6 +263,10 @@ static void decide(struct quo_get *get, uint64_t now_us, struct quo_effects *eff
         return;
     if (must_settle(get)) {
         get->turned = true;
+        return;
+    }
+    if (!is_fresh(get)) {
+        widen(get, effects);
         return;
     }
     /* No completed write can exist: it would have met this quorum. */
@@ -379,7 +416,8 @@ static void on_timer(struct quo_get *get, const struct quo_event *event,
 {
     if (event->now_us >= get->deadline_us) {
         get->over = true;
-        answer(get, QUO_VERDICT_TIMEOUT, effects);
+        answer(get, get->widened && !is_fresh(get) ? QUO_VERDICT_UNSATISFIED : QUO_VERDICT_TIMEOUT,
+               effects);
         return;
     }
     if (get->phase != QUO_GET_QUERY)

@@ -1,4 +1,4 @@
-/* A read: eventual, quorum, strong or all (api/PROTOCOLS.md, "Strong read").
+/* A read: eventual, session, quorum, strong or all (api/PROTOCOLS.md, "Strong read", "Sessions").
  *
  *          reply quorum              disagree            all asked or waited
  *   QUERY ─────────────▶ (decide) ───────────▶ SPREAD ─────────────────────▶ WRITE_BACK ──▶ answer
@@ -15,6 +15,10 @@
  * SPREAD is no state of its own: the other replicas are asked within the query phase, since their
  * replies may agree and make the write-back unnecessary. Bytes that were left out of the newest
  * reply are fetched from a replica that holds them before anything is answered or written back.
+ *
+ * At level session, what the first replies show may be older than what the session has seen: then
+ * the other replicas are asked within the query phase as well, and the read ends when enough is
+ * shown, or when nobody is left who could show it.
  *
  * A read that is not strong writes nothing back. Once it has found or missed its record, it goes on
  * unseen:
@@ -41,7 +45,8 @@ struct quo_get_options {
     uint64_t spread_us; /* wait for the other replicas before a write-back; a typical round trip */
     uint64_t seed;      /* of the chance of a read that goes on, in whatever way */
     bool settle;        /* of a move: a promise above the newest record must be overcome */
-    bool look_further;  /* once it has answered, if it is not strong */
+    struct quo_freshness fresh; /* level session */
+    bool look_further;          /* once it has answered, if it is not strong */
 };
 
 enum quo_get_phase {
@@ -66,6 +71,7 @@ struct quo_get {
     struct quo_query query;
     bool spread;
     uint64_t spread_until;
+    bool widened; /* everybody was asked for what the session has seen */
 
     struct quo_fetch fetch;
 

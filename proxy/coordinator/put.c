@@ -396,6 +396,8 @@ void quo_put_init(struct quo_put *put, const struct quo_plan *plan,
     memset(put, 0, sizeof *put);
     put->plan = *plan;
     put->options = *options;
+    if (options->above != 0 && !QUO_MUTANT(SESSION_WRITE_BELOW))
+        put->seen = (struct quo_version){options->above, UINT64_MAX};
     put->deadline_us = options->now_us + options->want.timeout_ms * UINT64_C(1000);
 }
 

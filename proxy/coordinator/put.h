@@ -20,6 +20,7 @@ struct quo_put_options {
     struct quo_consistency want;
     uint64_t now_us;
     uint64_t hedge_us; /* of the query phase; UINT64_MAX: never */
+    uint64_t above;    /* hlc: the highest that the session has met; the version is above it */
 };
 
 enum quo_put_phase { QUO_PUT_QUERY = 1, QUO_PUT_TAG, QUO_PUT_STORE };

@@ -83,6 +83,7 @@ void quo_answer_data(const struct quo_operation *operation, const struct quo_res
     case QUO_VERDICT_UNAVAILABLE:
     case QUO_VERDICT_TIMEOUT:
     case QUO_VERDICT_REFUSED:
+    case QUO_VERDICT_UNSATISFIED:
         (is_untold(&of) ? quo_answer_operation : quo_answer_failure)(&of, ret);
         break;
     }

@@ -5,10 +5,11 @@
 
 #include "proxy/http/receipt.h"
 #include "proxy/http/request.h"
+#include "proxy/session/token.h"
 
 #define QUO_ANSWER_HEADERS_MAX 16u
 /* A path, which only one header of an answer holds, and the rest. */
-#define QUO_ANSWER_TEXT_MAX (QUO_OPERATION_PATH_MAX + QUO_RECEIPT_MAX + 1024u)
+#define QUO_ANSWER_TEXT_MAX (QUO_OPERATION_PATH_MAX + QUO_RECEIPT_MAX + QUO_TOKEN_TEXT_MAX + 1024u)
 
 /* One answer. Header values borrow from `text`, from the record, or are static. */
 struct quo_answer {
@@ -51,6 +52,15 @@ struct quo_operation quo_operation_of(const struct quo_wish *wish);
 void quo_answer_data(const struct quo_operation *operation, const struct quo_response *response,
                      const struct quo_map *map, const struct quo_answer_facts *facts,
                      struct quo_answer *ret);
+
+/* Adds the header with which the session goes on; without memory for that, the client keeps what it
+ * has. */
+void quo_answer_add_token(struct quo_answer *answer, const struct quo_token *token,
+                          const struct quo_token_secret *secret);
+
+/* Makes the answer to POST /v1/sessions:merge. */
+void quo_answer_merged(const struct quo_token *token, const struct quo_token_secret *secret,
+                       const struct quo_answer_facts *facts, struct quo_answer *ret);
 
 /* Makes the answer for a failure. `allowed`: methods for Allow, 0 for none. */
 void quo_answer_problem(const struct quo_problem *problem, uint32_t allowed,

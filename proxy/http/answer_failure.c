@@ -50,6 +50,17 @@ static void set_shortage(struct quo_problem *problem, enum quo_problem_type type
     problem->got = got;
 }
 
+/* Enough answered for anybody who had seen nothing. */
+static void set_unsatisfied(struct quo_problem *problem, const struct quo_answer_case *of)
+{
+    const struct quo_receipt *receipt = &of->response->receipt;
+
+    quo_problem_set(problem, QUO_PROBLEM_SESSION_UNSATISFIED,
+                    "%u of %u replicas answered within %" PRIu64 " ms, and they do not show all "
+                    "that the session may have seen of this key.",
+                    receipt->replies, receipt->n, of->response->elapsed_us / 1000);
+}
+
 /* Why a write is not decided although enough replicas answered. */
 static const char *obstacle(const struct quo_response *response)
 {
@@ -79,6 +90,9 @@ static void set_failure(struct quo_problem *problem, const struct quo_answer_cas
         break;
     case QUO_VERDICT_TIMEOUT:
         set_shortage(problem, QUO_PROBLEM_TIMEOUT, of, refusal);
+        break;
+    case QUO_VERDICT_UNSATISFIED:
+        set_unsatisfied(problem, of);
         break;
     case QUO_VERDICT_REFUSED:
         set_shortage(problem, refusal_problem(response->refusal), of, refusal);

@@ -48,7 +48,8 @@ static bool set_level(struct quo_slice name, struct quo_ask *ask, struct quo_pro
         return true;
     }
     quo_problem_set(problem, QUO_PROBLEM_BAD_CONSISTENCY,
-                    "There is no level %s; the levels are eventual, quorum, strong and all.",
+                    "There is no level %s; the levels are eventual, session, quorum, strong "
+                    "and all.",
                     quo_problem_quote(name, quoted));
     return false;
 }

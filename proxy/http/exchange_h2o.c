@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "proxy/http/server_h2o.h"
+#include "proxy/http/session.h"
 #include "quorate/log.h"
 
 h2o_generator_t quo_exchange_generator = {NULL, NULL};
@@ -170,6 +171,10 @@ static void on_answer(void *context, const struct quo_response *response)
     }
     facts = facts_of(exchange);
     quo_answer_data(&exchange->operation, response, http->options.map, &facts, &http->answer);
+    if (exchange->in_session) {
+        quo_session_learn(&exchange->token, exchange->session_key, response);
+        quo_answer_add_token(&http->answer, &exchange->token, http->options.secret);
+    }
     respond(exchange);
 }
 
@@ -195,8 +200,8 @@ static void refuse(struct quo_exchange *exchange, enum quo_status status)
     exchange->connection->operations--;
     h2o_linklist_unlink(&exchange->link);
     quo_count(&http->stats.refused_service, 1);
-    quo_problem_set(&problem, QUO_PROBLEM_OVERLOADED, "The proxy cannot take the operation: %s.",
-                    quo_status_text(status));
+    quo_problem_set(&problem, status == QUO_SKEW ? QUO_PROBLEM_CLOCK_SKEW : QUO_PROBLEM_OVERLOADED,
+                    "The proxy cannot take the operation: %s.", quo_status_text(status));
     respond_problem(exchange, &problem, 0);
 }
 
@@ -209,6 +214,8 @@ static void submit(struct quo_exchange *exchange, const struct quo_wish *wish)
     quo_ticket ticket = 0;
     enum quo_status status;
 
+    if (exchange->in_session)
+        quo_session_ask(&exchange->token, exchange->session_key, &operation);
     exchange->pending = true;
     exchange->connection->operations++;
     h2o_linklist_insert(&exchange->connection->pending, &exchange->link);
@@ -219,6 +226,20 @@ static void submit(struct quo_exchange *exchange, const struct quo_wish *wish)
         exchange->ticket = ticket;
         quo_connection_arm(exchange->connection, request);
     }
+}
+
+/* A session begins without a token. */
+static bool join_session(struct quo_exchange *exchange, const struct quo_http_request *input,
+                         const struct quo_wish *wish, struct quo_problem *problem)
+{
+    bool has_token;
+
+    if (!quo_session_parse(input, exchange->http->options.secret, &has_token, &exchange->token,
+                           problem))
+        return false;
+    exchange->in_session = has_token || wish->consistency.level == QUO_LEVEL_SESSION;
+    exchange->session_key = quo_token_key(wish->ns->id, quo_slice(wish->key, wish->key_len));
+    return true;
 }
 
 static void begin_operation(struct quo_exchange *exchange, const struct quo_http_request *input,
@@ -235,6 +256,10 @@ static void begin_operation(struct quo_exchange *exchange, const struct quo_http
         respond_problem(exchange, &problem, 0);
         return;
     }
+    if (!join_session(exchange, input, wish, &problem)) {
+        respond_problem(exchange, &problem, 0);
+        return;
+    }
     exchange->operation = quo_operation_of(wish);
     if (wish->route == QUO_ROUTE_KEY && !quo_method_is_write(wish->method)) {
         exchange->operation.if_match = join(exchange->request, input, "if-match");
@@ -243,6 +268,22 @@ static void begin_operation(struct quo_exchange *exchange, const struct quo_http
         exchange->operation.key = keep(exchange->request, h2o_iovec_init(wish->key, wish->key_len));
     }
     submit(exchange, wish);
+}
+
+static void merge_sessions(struct quo_exchange *exchange, const struct quo_http_request *input)
+{
+    struct quo_http *http = exchange->http;
+    struct quo_answer_facts facts;
+    struct quo_problem problem;
+    struct quo_token token;
+
+    if (!quo_session_merge(input, http->options.secret, &token, &problem)) {
+        respond_problem(exchange, &problem, 0);
+        return;
+    }
+    facts = facts_of(exchange);
+    quo_answer_merged(&token, http->options.secret, &facts, &http->answer);
+    respond(exchange);
 }
 
 static void choose_id(struct quo_exchange *exchange, const struct quo_http_request *input)
@@ -310,6 +351,8 @@ int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request)
         respond(exchange);
     } else if (quo_route_is_data(wish->route)) {
         begin_operation(exchange, &input, wish);
+    } else if (wish->route == QUO_ROUTE_MERGE) {
+        merge_sessions(exchange, &input);
     } else {
         struct quo_text text = {0};
 

@@ -5,8 +5,9 @@
 static const char *const op_names[2] = {"read", "write"};
 
 /* Indexed by enum quo_verdict. */
-static const char *const verdict_names[] = {NULL,          "found",   "absent",  "written",
-                                            "unavailable", "timeout", "refused", "declined"};
+static const char *const verdict_names[] = {NULL,      "found",       "absent",
+                                            "written", "unavailable", "timeout",
+                                            "refused", "declined",    "unsatisfied"};
 
 enum part { PART_SERVICE, PART_NET, PART_HTTP };
 
@@ -77,10 +78,13 @@ static void add_durations(const struct quo_http_sources *sources, struct quo_tex
     }
 }
 
-/* A read never ends as written or declined, a write never as found or absent. */
-static bool may_end(bool is_write, int verdict)
+/* A read never ends as written or declined, a write never as found, absent or unsatisfied, nor does
+ * a read at another level than session. */
+static bool may_end(bool is_write, int level, int verdict)
 {
     switch (verdict) {
+    case QUO_VERDICT_UNSATISFIED:
+        return !is_write && level == QUO_LEVEL_SESSION;
     case QUO_VERDICT_FOUND:
     case QUO_VERDICT_ABSENT:
         return !is_write;
@@ -100,10 +104,10 @@ static void add_verdicts(const struct quo_http_sources *sources, struct quo_text
     quo_metric_head(text, name, "counter", "Data operations by how they ended.");
     for (int op = 0; op < 2; op++) {
         for (int level = QUO_LEVEL_EVENTUAL; level <= QUO_LEVEL_ALL; level++) {
-            for (int verdict = QUO_VERDICT_FOUND; verdict <= QUO_VERDICT_DECLINED; verdict++) {
+            for (int verdict = QUO_VERDICT_FOUND; verdict < (int)QUO_VERDICTS; verdict++) {
                 uint64_t count = sum(sources, SERVICE(verdicts[op][level]), (size_t)verdict);
 
-                if (count == 0 && !may_end(op == 1, verdict))
+                if (count == 0 && !may_end(op == 1, level, verdict))
                     continue;
                 snprintf(labels, sizeof labels, "op=\"%s\",level=\"%s\",verdict=\"%s\"",
                          op_names[op], quo_level_name((enum quo_level)level),

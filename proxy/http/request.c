@@ -98,24 +98,41 @@ static bool parse_ask(const struct quo_http_request *request, struct quo_slice q
     return true;
 }
 
+/* The level that is asked for: by name, or as nothing else is said. 0: numbers ask for another one.
+ */
+static int asked_level(const struct quo_wish *wish, bool is_write)
+{
+    const struct quo_ask *ask = &wish->ask;
+
+    if (ask->has_level)
+        return (int)ask->level;
+    if (is_write ? ask->w >= 0 || ask->dw >= 0 : ask->r >= 0)
+        return 0;
+    return (int)(is_write ? wish->ns->write_level : wish->ns->read_level);
+}
+
 /* `decided`: the request makes sense by consensus, or as a strong read, only; it is so unless it
- * says something else. */
+ * says something else. A write of a session is always allowed to be more. */
 static bool resolve_consistency(struct quo_wish *wish, bool decided, struct quo_problem *problem)
 {
     bool is_write = quo_method_is_write(wish->method);
+    int level = asked_level(wish, is_write);
+    bool is_raised = decided && is_write && level == QUO_LEVEL_SESSION;
     struct quo_ask ask = wish->ask;
     char why[256];
 
-    if (decided && !ask.has_level && (is_write ? ask.w < 0 && ask.dw < 0 : ask.r < 0)) {
-        enum quo_level usual = is_write ? wish->ns->write_level : wish->ns->read_level;
-        enum quo_level least = is_write ? QUO_LEVEL_QUORUM : QUO_LEVEL_STRONG;
+    if (is_raised || (decided && !ask.has_level && level != 0)) {
+        int least = is_write ? QUO_LEVEL_QUORUM : QUO_LEVEL_STRONG;
 
         ask.has_level = true;
-        ask.level = usual >= least ? usual : QUO_LEVEL_STRONG;
+        ask.level = level >= least ? (enum quo_level)level : QUO_LEVEL_STRONG;
     }
     if (quo_consistency_resolve(wish->ns, &ask, is_write, &wish->consistency, why, sizeof why) ==
-        QUO_OK)
+        QUO_OK) {
+        if (is_raised)
+            wish->consistency.level = QUO_LEVEL_SESSION;
         return true;
+    }
     quo_problem_set(problem, QUO_PROBLEM_BAD_CONSISTENCY, "%s", why);
     return false;
 }

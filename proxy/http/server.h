@@ -6,6 +6,7 @@
 #define QUORATE_HTTP_SERVER_H
 
 #include "proxy/http/stats.h"
+#include "proxy/session/token.h"
 #include "quorate/loop.h"
 
 struct quo_http;
@@ -15,6 +16,7 @@ struct quo_http_options {
     struct quo_service *service;
     const struct quo_map *map;              /* borrowed for the life of the server */
     const struct quo_http_sources *sources; /* likewise; for /metrics */
+    const struct quo_token_secret *secret;  /* likewise; of the session tokens */
     int listener;                           /* a listening socket; the server owns it */
     uint32_t connections_max;               /* above it no more are accepted */
     uint32_t idle_timeout_ms;               /* without any request */

@@ -49,7 +49,10 @@ struct quo_exchange {
     uint64_t answered_us;
     struct quo_operation operation;  /* slices in the request's pool */
     struct quo_slice method, target; /* likewise; for the access log only */
+    bool in_session;                 /* `token` and `session_key` say something */
+    uint64_t session_key;            /* what tokens name the key by */
     char request_id[QUO_REQUEST_ID_MAX + 1];
+    struct quo_token token;
 };
 
 struct quo_http {

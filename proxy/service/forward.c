@@ -49,7 +49,7 @@ static struct quo_msg_forward message_of(const struct quo_op *op, const struct q
         .opid_low = quo_get_u64(change->opid.bytes + 8),
         .since = change->since,
         .digest = change->digest,
-        .first = effect->first,
+        .first = quo_version_max(effect->first, quo_op_above(op)),
         .by = (uint64_t)change->by,
         .min = (uint64_t)change->min,
         .max = (uint64_t)change->max,

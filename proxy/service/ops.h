@@ -67,6 +67,8 @@ struct quo_op {
     uint16_t partition;
     uint64_t started_us;
     struct quo_consistency want;
+    struct quo_freshness fresh;
+    uint64_t above;
     uint16_t asked_round; /* of `asked` */
     struct {
         uint64_t us; /* when its QUERY left; 0: none did, or the reply is there */
@@ -127,6 +129,12 @@ struct quo_ops {
 static inline bool quo_op_is_read(const struct quo_op *op)
 {
     return op->type == QUO_REQUEST_GET || op->type == QUO_REQUEST_SETTLE;
+}
+
+/* What a version must be above for the session's sake; none: nothing. */
+static inline struct quo_version quo_op_above(const struct quo_op *op)
+{
+    return op->above != 0 ? (struct quo_version){op->above, UINT64_MAX} : QUO_VERSION_NONE;
 }
 
 /* Slots that an id can name. */

@@ -74,6 +74,8 @@ struct quo_request {
     struct quo_slice value;        /* PUT, PATCH */
     int64_t by, min, max;          /* ADD */
     bool has_min, has_max;
+    struct quo_freshness fresh; /* GET at level session */
+    uint64_t above;             /* hlc: a write is above what its session has met; 0: no session */
 };
 
 /* Whether the request goes through consensus: always in kind cas; in mixed if it is strong, has a
@@ -113,7 +115,8 @@ void quo_service_free(struct quo_service *service);
 
 /* Starts an operation. Requires what struct quo_request says.
  * QUO_OK: `answer` will be called, or was (then *ret_ticket is 0).
- * QUO_BUSY: a limit is reached; QUO_NO_MEMORY. Nothing was attempted, `answer` is not called. */
+ * QUO_BUSY: a limit is reached; QUO_NO_MEMORY; QUO_SKEW: replicas would refuse a version `above` as
+ * too far ahead. Nothing was attempted, `answer` is not called. */
 enum quo_status quo_service_submit(struct quo_service *service, const struct quo_request *request,
                                    quo_answer_fn *answer, void *context, quo_ticket *ret_ticket);
 
@@ -134,8 +137,8 @@ uint32_t quo_service_in_flight(const struct quo_service *service);
 
 /* Written by the service's thread, read by any (relaxed). */
 struct quo_service_stats {
-    struct quo_histogram latency[2][5]; /* [write][level] of answered requests */
-    _Atomic uint64_t verdicts[2][5][8]; /* [write][level][verdict] */
+    struct quo_histogram latency[2][QUO_LEVELS]; /* [write][level] of answered requests */
+    _Atomic uint64_t verdicts[2][QUO_LEVELS][QUO_VERDICTS]; /* [write][level][verdict] */
     _Atomic uint64_t unknown_outcomes, hedges, write_backs, restarts, wrong_epochs, skews,
         late_replies, overloads, abandoned;
     _Atomic uint64_t prepares, accepts; /* phases of consensus writes that were started */

@@ -23,6 +23,7 @@ static void init_get(struct quo_service *service, struct quo_op *op, const struc
         .spread_us = quo_hedge_typical_us(&service->hedge),
         .seed = seed,
         .settle = op->type == QUO_REQUEST_SETTLE,
+        .fresh = op->fresh,
         .look_further = quo_repair_looks_further(service, op, seed),
     };
 
@@ -35,6 +36,7 @@ static void init_put(struct quo_service *service, struct quo_op *op, const struc
         .want = op->want,
         .now_us = op->started_us,
         .hedge_us = hedge_us(service),
+        .above = op->above,
     };
 
     quo_coordinator_put(&op->coordinator, plan, &options);
@@ -66,6 +68,8 @@ static struct quo_version take_warm(struct quo_service *service, struct quo_op *
         return QUO_VERSION_NONE;
     if (op->origin.is_set && quo_version_compare(start.ballot, op->origin.first) <= 0)
         return QUO_VERSION_NONE;
+    if (start.ballot.hlc <= op->above)
+        return QUO_VERSION_NONE;
     if (op->type != QUO_REQUEST_RESOLVE && start.ballot.hlc < op->change.since) {
         if (op->origin.is_set)
             return QUO_VERSION_NONE;
@@ -86,6 +90,7 @@ static void init_rmw(struct quo_service *service, struct quo_op *op, const struc
         .now_us = op->started_us,
         .round_trip_us = quo_hedge_typical_us(&service->phases),
         .seed = quo_random(service->env),
+        .seen = quo_op_above(op),
         .dated = quo_opid_is_keyed(&op->change.opid),
         .first = op->origin.first,
         .sent = op->origin.sent,

@@ -172,6 +172,8 @@ static void fill(struct quo_service *service, struct quo_op *op, const struct qu
     op->partition = quo_map_partition(service->map, op->ns, request->key);
     op->started_us = quo_mono_us(service->env);
     op->want = op->is_consensus ? consensus_want(request) : request->consistency;
+    op->fresh = request->fresh;
+    op->above = request->above;
     if (handed == NULL)
         return;
     op->origin.is_set = true;
@@ -180,6 +182,14 @@ static void fill(struct quo_service *service, struct quo_op *op, const struct qu
     op->origin.first = handed->first;
     op->origin.peer = handed->peer;
     op->origin.id = handed->id;
+}
+
+/* A clock that followed it would be of no use to anybody else. */
+static bool is_ahead(const struct quo_service *service, const struct quo_request *request)
+{
+    uint64_t now = QUO_MAX(quo_wall_ms(service->env), service->clock.last >> 16);
+
+    return request->above >> 16 > now + QUO_SKEW_MAX_MS;
 }
 
 /* The ticket of an operation that was just started; 0 if it is answered. */
@@ -198,6 +208,8 @@ enum quo_status quo_submit(struct quo_service *service, const struct quo_request
     enum quo_status status = QUO_BUSY;
 
     check_request(request);
+    if (is_ahead(service, request))
+        return QUO_SKEW;
     if (!make_room(service))
         goto refused;
     struct quo_op *op = quo_ops_acquire(&service->ops);

@@ -29,7 +29,7 @@ struct quo_ask sim_choose_ask(struct sim *sim)
         ask.has_level = true;
     }
     if (ask.has_level)
-        ask.level = (enum quo_level)weighted(&sim->rng, s->weight_level, 5);
+        ask.level = (enum quo_level)weighted(&sim->rng, s->weight_level, QUO_LEVELS);
     return ask;
 }
 

@@ -156,7 +156,7 @@ static void judge_success(const struct claim *c)
 static void judge_freshness(const struct claim *c)
 {
     const struct sim_op *op = c->op;
-    if (op->consistency.level == QUO_LEVEL_EVENTUAL || quo_version_is_none(c->version))
+    if (op->consistency.level < QUO_LEVEL_QUORUM || quo_version_is_none(c->version))
         return;
     if (quo_version_compare(c->version, op->settled) < 0)
         overclaims(c, "a read of less than was settled when it was called");

@@ -78,7 +78,7 @@ struct sim_op *sim_op_another(struct sim *sim, const struct sim_op *first, uint3
 /* As the checkers know levels: numbers are strong or eventual. */
 static enum quo_level level_seen(const struct quo_consistency *c)
 {
-    if (c->level == QUO_LEVEL_EVENTUAL || c->level == QUO_LEVEL_QUORUM)
+    if (c->level <= QUO_LEVEL_QUORUM)
         return c->level;
     return c->level == QUO_LEVEL_ALL ? QUO_LEVEL_ALL : QUO_LEVEL_STRONG;
 }

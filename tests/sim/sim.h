@@ -306,8 +306,8 @@ struct sim_swarm {
     uint32_t large_permille, numeric_permille, forbidden_permille;
     uint32_t weight_get, weight_put, weight_delete, weight_cas, weight_add;
     uint32_t keyed_permille, again_permille, resolve_permille;
-    bool seats;               /* proxies reach each other */
-    uint32_t weight_level[5]; /* by enum quo_level */
+    bool seats;                        /* proxies reach each other */
+    uint32_t weight_level[QUO_LEVELS]; /* by enum quo_level */
     uint32_t hedge_percent;
     uint32_t ops_max;    /* of a proxy at once */
     uint32_t memory_max; /* of a node, for writes not yet on disk; 0: plenty */

@@ -15,7 +15,7 @@ static enum role role_of(const struct quo_history_op *op)
     }
     if (op->outcome == QUO_HISTORY_NOT_APPLIED)
         return IGNORED;
-    if (op->outcome == QUO_HISTORY_UNKNOWN || op->level == QUO_LEVEL_EVENTUAL)
+    if (op->outcome == QUO_HISTORY_UNKNOWN || op->level < QUO_LEVEL_QUORUM)
         return MAY_WRITE;
     return op->ret == QUO_HISTORY_NEVER ? MAY_WRITE : MUST_WRITE;
 }

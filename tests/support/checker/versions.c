@@ -26,7 +26,7 @@ static int64_t named(const struct quo_history_op *op)
 /* Leaves its version on a write quorum. */
 static bool establishes(const struct quo_history_op *op)
 {
-    if (!versioned(op) || op->level == QUO_LEVEL_EVENTUAL)
+    if (!versioned(op) || op->level < QUO_LEVEL_QUORUM)
         return false;
     return quo_history_is_write(op) || op->level != QUO_LEVEL_QUORUM;
 }
@@ -34,7 +34,7 @@ static bool establishes(const struct quo_history_op *op)
 /* Looks at a read quorum. */
 static bool observes(const struct quo_history_op *op)
 {
-    return answered(op) && op->level != QUO_LEVEL_EVENTUAL;
+    return answered(op) && op->level >= QUO_LEVEL_QUORUM;
 }
 
 static const char *judge_same(const struct quo_history_op *a, const struct quo_history_op *b)

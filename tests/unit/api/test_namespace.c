@@ -86,7 +86,7 @@ static void every_field_is_checked(void **state)
     EXPECT_INVALID(ws, 4, "ws ");
     EXPECT_INVALID(rs, 1, "rs + ws ");
     EXPECT_INVALID(read_level, (enum quo_level)0, "read ");
-    EXPECT_INVALID(write_level, (enum quo_level)5, "write ");
+    EXPECT_INVALID(write_level, (enum quo_level)6, "write ");
     EXPECT_INVALID(timeout_ms, 0, "timeout_ms ");
     EXPECT_INVALID(timeout_ms, QUO_TIMEOUT_MAX_MS + 1, "timeout_ms ");
     EXPECT_INVALID(value_max, 0, "value_max ");
@@ -181,7 +181,7 @@ static void kinds_and_levels_are_named(void **state)
     assert_int_equal(kind, QUO_KIND_CAS);
     assert_int_equal(level, QUO_LEVEL_ALL);
     assert_string_equal(quo_kind_name((enum quo_kind)0), "unknown");
-    assert_string_equal(quo_level_name((enum quo_level)5), "unknown");
+    assert_string_equal(quo_level_name((enum quo_level)6), "unknown");
 }
 
 int main(void)

@@ -24,7 +24,7 @@ static struct expected invalid(void)
 static struct expected twin_read(const struct quo_namespace *ns, int level, int r)
 {
     struct expected e = {.valid = true, .level = level};
-    int base[] = {0, 1, ns->rs, ns->rs, ns->n};
+    int base[] = {0, 1, 1, ns->rs, ns->rs, ns->n};
 
     if (level == 0 && r < 0)
         e.level = ns->read_level;
@@ -36,14 +36,14 @@ static struct expected twin_read(const struct quo_namespace *ns, int level, int 
     if (level != 0 && r >= 0 && r < base[level])
         return invalid();
     e.strong = e.level >= QUO_LEVEL_STRONG;
-    e.w = e.dw = (int[]){0, 0, 0, ns->ws, ns->n}[e.level];
+    e.w = e.dw = (int[]){0, 0, 0, 0, ns->ws, ns->n}[e.level];
     return e;
 }
 
 static struct expected twin_write(const struct quo_namespace *ns, int level, int w, int dw)
 {
     struct expected e = {.valid = true, .level = level ? level : (int)ns->write_level};
-    int base = (int[]){0, 1, ns->ws, ns->ws, ns->n}[e.level];
+    int base = (int[]){0, 1, 1, ns->ws, ns->ws, ns->n}[e.level];
 
     e.w = w >= 0 ? w : base;
     e.dw = dw >= 0 ? dw : e.w;
@@ -126,8 +126,8 @@ static void every_combination_agrees_with_the_twin(void **state)
                     continue;
                 for (int level = 0; level <= QUO_LEVEL_ALL; level++) {
                     struct quo_ask ask = {.has_level = level != 0, .level = (enum quo_level)level};
-                    ns.read_level = (enum quo_level)(1 + (ns.n + level) % 4);
-                    ns.write_level = (enum quo_level)(1 + (ns.rs + level) % 4);
+                    ns.read_level = (enum quo_level)(1 + (ns.n + level) % 5);
+                    ns.write_level = (enum quo_level)(1 + (ns.rs + level) % 5);
                     check_numbers(&ns, &ask);
                 }
             }
@@ -187,6 +187,9 @@ static void errors_show_the_arithmetic(void **state)
     check_why(LEVEL(EVENTUAL, -1, -1, 2), true,
               "dw=2 reaches the strong quorum and is more than the 1 of 3 replicas that "
               "level=eventual means in namespace default");
+    check_why(
+        LEVEL(SESSION, -1, -1, 0), true,
+        "dw=0 is less than the 1 of 3 replicas that level=session means in namespace default");
     struct quo_ask ask = LEVEL(STRONG, -1, -1, -1);
     ask.timeout_ms = 60001;
     check_why(ask, true, "timeout=60001ms is outside 1ms to 60000ms");

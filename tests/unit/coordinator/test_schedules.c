@@ -319,7 +319,7 @@ static void start(struct world *w, uint8_t proxy)
     p->tag = p->kept = QUO_VERSION_NONE;
     plan_at(w, p->epoch, &plan);
     if (p->is_write)
-        quo_coordinator_put(&p->c, &plan, &(struct quo_put_options){want, w->now_us, 2000});
+        quo_coordinator_put(&p->c, &plan, &(struct quo_put_options){want, w->now_us, 2000, 0});
     else
         quo_coordinator_get(&p->c, &plan,
                             &(struct quo_get_options){.want = want,

@@ -6,8 +6,8 @@
  * committing it.
  *
  *   get level=L [n= rs= ws= r= kind= set=abc joint=abc:abd up=ab timeout=MS hedge=US spread=US]
- *       [settle] [look] [seed=N]
- *   put level=L [... w= dw=]        starts a coordinator; replicas are named by letters
+ *       [settle] [look] [seed=N] [least=N low-firm=N low-weak=N]
+ *   put level=L [... w= dw= above=N]        starts a coordinator; replicas are named by letters
  *   rmw level=L [... w= read settle first=N sent warm=N piggyback dated may-forward forward-first
  * unit=US] reply R [STATUS] [v=N] [value] [tomb] [rmw] [corrupt] [durable] [promised=N] [floor=N]
  * [next] [now=MS] [set= joint= epoch=] [round=N] failed R [round=N]       its connection broke
@@ -162,8 +162,9 @@ static void print_status(struct script *s, const char *name, enum quo_status sta
         put(s, " %s=%s", name, quo_status_name(status));
 }
 
-static const char *const verdicts[] = {"",        "found",   "absent",  "written", "unavailable",
-                                       "timeout", "refused", "declined"};
+static const char *const verdicts[] = {"",        "found",       "absent",
+                                       "written", "unavailable", "timeout",
+                                       "refused", "declined",    "unsatisfied"};
 static const char *const effectualities[] = {"", "not-applied", "applied", "unknown"};
 
 static void print_answer(struct script *s)
@@ -324,16 +325,20 @@ static void run_start(struct script *s, const struct words *w)
     s->now_us = 1000;
     uint64_t hedge_us = number(w, "hedge", UINT64_MAX);
     if (strcmp(w->at[0], "put") == 0) {
-        struct quo_put_options o = {want, s->now_us, hedge_us};
+        struct quo_put_options o = {want, s->now_us, hedge_us, number(w, "above", 0)};
         quo_coordinator_put(&s->c, &plan, &o);
     } else if (strcmp(w->at[0], "get") == 0) {
-        struct quo_get_options o = {.want = want,
-                                    .now_us = s->now_us,
-                                    .hedge_us = hedge_us,
-                                    .spread_us = number(w, "spread", 500),
-                                    .seed = number(w, "seed", 1),
-                                    .settle = flag(w, "settle"),
-                                    .look_further = flag(w, "look")};
+        struct quo_get_options o = {
+            .want = want,
+            .now_us = s->now_us,
+            .hedge_us = hedge_us,
+            .spread_us = number(w, "spread", 500),
+            .seed = number(w, "seed", 1),
+            .settle = flag(w, "settle"),
+            .look_further = flag(w, "look"),
+            .fresh = {version(number(w, "least", 0)), number(w, "low-firm", 0),
+                      number(w, "low-weak", 0)},
+        };
         quo_coordinator_get(&s->c, &plan, &o);
     } else {
         start_rmw(s, w, &plan, &want);
@@ -589,13 +594,14 @@ static void check_script(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRIPT("get_strong"),   SCRIPT("get_weak"),     SCRIPT("get_fetch"),
-        SCRIPT("get_failures"), SCRIPT("get_repair"),   SCRIPT("get_epochs"),
-        SCRIPT("put_strong"),   SCRIPT("put_eventual"), SCRIPT("put_failures"),
-        SCRIPT("put_skew"),     SCRIPT("put_epochs"),   SCRIPT("get_rmw"),
-        SCRIPT("rmw_cold"),     SCRIPT("rmw_warm"),     SCRIPT("rmw_preempted"),
-        SCRIPT("rmw_keep"),     SCRIPT("rmw_fetch"),    SCRIPT("rmw_epochs"),
-        SCRIPT("rmw_forward"),  SCRIPT("rmw_failures"), SCRIPT("rmw_skew"),
+        SCRIPT("get_strong"),   SCRIPT("get_weak"),      SCRIPT("get_fetch"),
+        SCRIPT("get_repair"),   SCRIPT("get_session"),   SCRIPT("put_session"),
+        SCRIPT("get_failures"), SCRIPT("get_epochs"),    SCRIPT("put_strong"),
+        SCRIPT("put_eventual"), SCRIPT("put_failures"),  SCRIPT("put_skew"),
+        SCRIPT("put_epochs"),   SCRIPT("get_rmw"),       SCRIPT("rmw_cold"),
+        SCRIPT("rmw_warm"),     SCRIPT("rmw_preempted"), SCRIPT("rmw_keep"),
+        SCRIPT("rmw_fetch"),    SCRIPT("rmw_epochs"),    SCRIPT("rmw_forward"),
+        SCRIPT("rmw_failures"), SCRIPT("rmw_skew"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static void bad_queries_are_refused(void **state)
         const char *word; /* in the detail */
     } rows[] = {
         {"level=strnog", CONSISTENCY,
-         "\"strnog\"; the levels are eventual, quorum, strong and all"},
+         "\"strnog\"; the levels are eventual, session, quorum, strong and all"},
         {"level=", CONSISTENCY, "\"\""},
         {"level", CONSISTENCY, "\"\""},
         {"level=STRONG", CONSISTENCY, "STRONG"},

@@ -668,7 +668,7 @@ static void what_makes_no_sense_is_not_taken(void **state)
     REFUSED(m.condition = 4, QUO_MALFORMED);
     REFUSED(m.level = 0, QUO_MALFORMED);
     REFUSED(m.level = QUO_LEVEL_QUORUM, QUO_MALFORMED);
-    REFUSED(m.level = 5, QUO_MALFORMED);
+    REFUSED(m.level = QUO_LEVEL_ALL + 1, QUO_MALFORMED);
     REFUSED(m.w = 4, QUO_MALFORMED);
     REFUSED(m.ns = 3, QUO_MALFORMED);
     REFUSED(m.ns = 99, QUO_MALFORMED);
