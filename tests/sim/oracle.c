@@ -207,20 +207,32 @@ void sim_oracle_forget(struct sim *sim, uint32_t node)
     sim->request_count[node] = 0;
 }
 
+/* Frames of one id may wait together: a PREP that came twice, and the QUERY for the bytes that its
+ * promises left out. A promise shows itself; a QUERY is never too low. */
+static bool may_be_answer(const struct sim_request *request, const struct quo_msg_reply *reply)
+{
+    if (request->type == QUO_MESSAGE_QUERY)
+        return reply->status != QUO_NACK;
+    return request->type != QUO_MESSAGE_PREP || reply->status != QUO_OK ||
+           quo_version_equal(reply->promised, request->version);
+}
+
 static bool take_request(struct sim *sim, uint32_t node, uint64_t conn, uint64_t id,
-                         struct sim_request *ret)
+                         const struct quo_msg_reply *reply, struct sim_request *ret)
 {
     struct sim_request *list = sim->requests[node];
-    uint32_t count = sim->request_count[node];
-    for (uint32_t i = 0; i < count; i++) {
-        if (list[i].conn != conn || list[i].id != id)
-            continue;
-        *ret = list[i];
-        memmove(&list[i], &list[i + 1], (count - i - 1) * sizeof *list);
-        sim->request_count[node]--;
-        return true;
+    uint32_t count = sim->request_count[node], found = count;
+    for (uint32_t i = count; i-- > 0;) {
+        if (list[i].conn == conn && list[i].id == id &&
+            (found == count || may_be_answer(&list[i], reply)))
+            found = i;
     }
-    return false;
+    if (found == count)
+        return false;
+    *ret = list[found];
+    memmove(&list[found], &list[found + 1], (count - found - 1) * sizeof *list);
+    sim->request_count[node]--;
+    return true;
 }
 
 static void judge_epoch(struct sim_process *node, const struct sim_request *request)
@@ -306,7 +318,7 @@ void sim_oracle_reply(struct sim_process *node, uint64_t conn, const struct sim_
         return;
     enum quo_status status = quo_msg_reply_decode(quo_slice(frame->body, frame->len), &reply);
     QUO_REQUIRE(status == QUO_OK);
-    if (!take_request(sim, node->number, conn, frame->id, &request)) {
+    if (!take_request(sim, node->number, conn, frame->id, &reply, &request)) {
         sim_accuse(sim, SIM_KEYS_MAX, "%s answered what nobody asked", sim_process_name(node));
         return;
     }
