@@ -13,8 +13,9 @@ static bool is_busy(const struct quo_service *service)
 
 bool quo_repair_looks_further(struct quo_service *service, const struct quo_op *op, uint64_t seed)
 {
-    if (op->want.level != QUO_LEVEL_EVENTUAL || (uint32_t)seed % QUO_REPAIR_CHANCE != 0 ||
-        is_busy(service))
+    const bool is_eventual = op->want.level < QUO_LEVEL_QUORUM;
+
+    if (!is_eventual || (uint32_t)seed % QUO_REPAIR_CHANCE != 0 || is_busy(service))
         return false;
     quo_count(&service->stats.looks, 1);
     return true;
