@@ -136,7 +136,8 @@ class CounterGroup(Group):
 
 
 class BankGroup(Group):
-    """Deposits, and withdrawals that never go below 0: one account at a time."""
+    """Deposits, and withdrawals that never go below 0, most of both with an Idempotency-Key: one
+    account at a time."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -150,9 +151,11 @@ class BankGroup(Group):
         if dice < 0.1:
             wish = Wish("get", self.key)
         elif dice < 0.55:
-            wish = Wish("add", self.key, by=amount, name=f"key-{self.load.fresh()}")
+            wish = Wish("add", self.key, by=amount)
         else:
-            wish = Wish("add", self.key, by=-amount, least=0, name=f"key-{self.load.fresh()}")
+            wish = Wish("add", self.key, by=-amount, least=0)
+        if wish.is_write() and self.random.random() < 0.8:
+            wish.name = f"key-{self.load.fresh()}"
         await client.operate(wish)
 
 
