@@ -171,29 +171,60 @@ static void counts_huge_histories(void **state)
     free(ops);
 }
 
-/* Many puts at once and one get that nothing explains: every configuration has to be visited. */
+/* Many additions at once and one get that nothing explains: every sum has to be visited. */
 static void says_undecided_when_memory_runs_out(void **state)
 {
     (void)state;
-    enum { PUTS = 24 };
-    struct quo_history_op ops[PUTS + 1];
-    for (uint32_t i = 0; i < PUTS; i++)
-        ops[i] = (struct quo_history_op){.type = QUO_HISTORY_PUT,
+    enum { ADDS = 24 };
+    struct quo_history_op ops[ADDS + 1];
+    for (uint32_t i = 0; i < ADDS; i++)
+        ops[i] = (struct quo_history_op){.type = QUO_HISTORY_ADD,
+                                         .model = QUO_HISTORY_COUNTER,
                                          .level = QUO_LEVEL_STRONG,
                                          .outcome = QUO_HISTORY_OK,
-                                         .value = i + 1,
+                                         .by = INT64_C(1) << i,
+                                         .min = INT64_MIN,
+                                         .max = INT64_MAX,
+                                         .is_untold = true,
                                          .ret = 100};
-    ops[PUTS] = (struct quo_history_op){.type = QUO_HISTORY_GET,
+    ops[ADDS] = (struct quo_history_op){.type = QUO_HISTORY_GET,
+                                        .model = QUO_HISTORY_COUNTER,
                                         .level = QUO_LEVEL_STRONG,
                                         .outcome = QUO_HISTORY_OK,
                                         .value = 0,
                                         .call = 200,
                                         .ret = 300};
     struct quo_linear *small = quo_linear_new(1 << 20);
-    assert_int_equal(quo_linear_check(small, ops, PUTS + 1), QUO_LINEAR_UNDECIDED);
-    assert_int_equal(quo_linear_check(small, ops + 20, PUTS + 1 - 20), QUO_LINEAR_VIOLATION);
-    ops[PUTS].value = PUTS;
+    assert_int_equal(quo_linear_check(small, ops, ADDS + 1), QUO_LINEAR_UNDECIDED);
+    assert_int_equal(quo_linear_check(small, ops + 20, ADDS + 1 - 20), QUO_LINEAR_VIOLATION);
+    ops[ADDS].value = (1 << ADDS) - 1;
+    assert_int_equal(quo_linear_check(small, ops, ADDS + 1), QUO_LINEAR_OK);
+    quo_linear_free(small);
+}
+
+/* Puts that are under way for long and seen by nobody do not make it slow. */
+static void a_crowd_of_unseen_puts_is_decided(void **state)
+{
+    (void)state;
+    enum { PUTS = 60 };
+    struct quo_history_op ops[PUTS + 1];
+    for (uint32_t i = 0; i < PUTS; i++)
+        ops[i] = (struct quo_history_op){.type = QUO_HISTORY_PUT,
+                                         .level = QUO_LEVEL_STRONG,
+                                         .outcome = QUO_HISTORY_OK,
+                                         .value = i + 1,
+                                         .call = i,
+                                         .ret = 100 + i};
+    ops[PUTS] = (struct quo_history_op){.type = QUO_HISTORY_GET,
+                                        .level = QUO_LEVEL_STRONG,
+                                        .outcome = QUO_HISTORY_OK,
+                                        .value = 30,
+                                        .call = 200,
+                                        .ret = 300};
+    struct quo_linear *small = quo_linear_new(1 << 20);
     assert_int_equal(quo_linear_check(small, ops, PUTS + 1), QUO_LINEAR_OK);
+    ops[PUTS].value = 0;
+    assert_int_equal(quo_linear_check(small, ops, PUTS + 1), QUO_LINEAR_VIOLATION);
     quo_linear_free(small);
 }
 
@@ -223,6 +254,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_its_twin),
         cmocka_unit_test(says_undecided_when_memory_runs_out),
+        cmocka_unit_test(a_crowd_of_unseen_puts_is_decided),
         cmocka_unit_test(long_histories_are_quick),
         cmocka_unit_test(counts_huge_histories),
     };

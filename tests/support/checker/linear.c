@@ -8,6 +8,8 @@ struct item {
     uint64_t call, ret;
     int64_t value; /* what it leaves, unless it adds */
     bool read;     /* leaves what is there as it is */
+    bool plain;    /* a write whatever is there */
+    bool unseen;   /* a put that took effect, and that nobody can have seen */
     bool open;     /* may be left out */
     uint32_t twin; /* of an open one: the last one alike called before it, or NO_TWIN */
 };
@@ -157,25 +159,57 @@ static bool is_silent(const struct quo_history_op *op)
     return op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_FAILED && !op->saw;
 }
 
-/* Whether the key held something else than `value` when the operation took place, or just then. */
-static bool shows_other(const struct quo_history_op *op, int64_t value)
+/* Whether the key held something else than `value` when the operation had taken place. */
+static bool leaves_other(const struct quo_history_op *op, int64_t value)
 {
     if (op->outcome == QUO_HISTORY_FAILED)
         return op->saw && op->seen != value;
     if (op->type == QUO_HISTORY_GET)
         return linear_read(op) && op->value != value;
     return op->outcome == QUO_HISTORY_OK && !open_write(op) && op->type != QUO_HISTORY_ADD &&
-           (op->value != value || (op->type == QUO_HISTORY_CAS && op->expected != value));
+           op->value != value;
 }
 
-/* Marks the silent failures that can stand beside another operation, whatever the order is. */
+/* Likewise, or just before. */
+static bool shows_other(const struct quo_history_op *op, int64_t value)
+{
+    bool changed = op->type == QUO_HISTORY_CAS && op->outcome == QUO_HISTORY_OK;
+    return leaves_other(op, value) || (changed && !open_write(op) && op->expected != value);
+}
+
+/* From when on the value cannot be written any more. */
+static uint64_t last_written(const struct quo_history_op *ops, size_t count, int64_t value)
+{
+    uint64_t last = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!quo_history_may_change(&ops[i]) || ops[i].value != value)
+            continue;
+        last = QUO_MAX(last, open_write(&ops[i]) ? QUO_HISTORY_NEVER : ops[i].ret);
+    }
+    return last;
+}
+
+/* Whether a silent failure can stand beside another operation, whatever the order is: one that took
+ * place while it was under way, or before that when what it wanted could not come back. */
+static bool is_idle(const struct quo_history_op *ops, size_t count,
+                    const struct quo_history_op *failure)
+{
+    uint64_t gone = last_written(ops, count, failure->expected);
+    for (size_t i = 0; i < count; i++) {
+        const struct quo_history_op *op = &ops[i];
+        bool early = op->ret <= failure->ret && op->call > gone;
+        if (op != failure && early && leaves_other(op, failure->expected))
+            return true;
+        if (is_within(op, failure) && shows_other(op, failure->expected))
+            return true;
+    }
+    return false;
+}
+
 static void mark_idle(struct quo_linear *l, const struct quo_history_op *ops, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        l->idle[i] = false;
-        for (size_t j = 0; j < count && !l->idle[i] && is_silent(&ops[i]); j++)
-            l->idle[i] = is_within(&ops[j], &ops[i]) && shows_other(&ops[j], ops[i].expected);
-    }
+    for (size_t i = 0; i < count; i++)
+        l->idle[i] = is_silent(&ops[i]) && is_idle(ops, count, &ops[i]);
 }
 
 /* Who can have seen the value of a put or cas. */
@@ -221,27 +255,12 @@ static bool tighten(const struct sight *sight, struct item *item)
     return sight->first != QUO_HISTORY_NEVER || sight->perhaps || sight->something;
 }
 
-/* A put that took effect and that nobody can have seen may stand directly before another, which it
- * does not matter to: it can be left out when one took place while it was under way. */
-static bool is_covered(const struct quo_history_op *ops, size_t count,
-                       const struct quo_history_op *put)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct quo_history_op *op = &ops[i];
-        bool plain = op->type == QUO_HISTORY_PUT || op->type == QUO_HISTORY_DELETE;
-        bool same = op->call == put->call && op->ret == put->ret;
-        if (plain && op->outcome == QUO_HISTORY_OK && !open_write(op) && !same &&
-            is_within(op, put))
-            return true;
-    }
-    return false;
-}
-
 /* Whether the write has to be looked at; narrows what it may do. */
 static bool takes_part(const struct quo_linear *l, const struct quo_history_op *ops, size_t count,
                        const struct quo_history_op *op, struct item *item)
 {
     bool put = op->type == QUO_HISTORY_PUT;
+    item->plain = put || op->type == QUO_HISTORY_DELETE;
     item->open = open_write(op);
     if (item->open)
         item->ret = QUO_HISTORY_NEVER;
@@ -250,9 +269,9 @@ static bool takes_part(const struct quo_linear *l, const struct quo_history_op *
     struct sight sight = sight_of(l, ops, count, op);
     if (item->open)
         return tighten(&sight, item);
-    bool unseen =
+    item->unseen =
         !sight.shared && sight.first == QUO_HISTORY_NEVER && !sight.perhaps && !sight.something;
-    return !unseen || !is_covered(ops, count, op);
+    return true;
 }
 
 static void collect(struct quo_linear *l, const struct quo_history_op *ops, size_t count)
@@ -457,13 +476,14 @@ static void unlift(struct quo_linear *l, uint32_t call)
     relink_entry(l, call);
 }
 
-static void take(struct quo_linear *l, uint32_t call, bool forced)
+/* With `hidden`, what it leaves is overwritten by what was taken before it. */
+static void take(struct quo_linear *l, uint32_t call, bool forced, bool hidden)
 {
     const struct item *item = &l->items[l->entries[call].item];
     l->stack[l->depth] = call;
     l->states[l->depth] = l->state;
     l->forced[l->depth++] = forced;
-    if (!item->read)
+    if (!item->read && !hidden)
         l->state = leaves(item, l->state);
     l->required -= !item->open;
     lift(l, call);
@@ -494,7 +514,7 @@ static void take_reads(struct quo_linear *l)
             if (next == l->return_of[l->entries[at].item])
                 next = l->entries[next].next;
             flip(l, l->entries[at].item);
-            take(l, at, true);
+            take(l, at, true, false);
         }
         at = next;
     }
@@ -519,6 +539,33 @@ static bool worth_trying(const struct quo_linear *l, const struct item *item)
     return twin == NO_TWIN || ((l->taken[twin / 64] >> (twin % 64)) & 1) != 0;
 }
 
+/* Puts that nobody can have seen and that may stand here do not matter directly before a plain
+ * write: whatever order of the rest exists, it exists with them there. They go with it; without
+ * this, n such puts are 2^n configurations. Flips the write and them, and notes them where
+ * take_with will take them from. Returns how many they are. */
+static size_t flip_with(struct quo_linear *l, uint32_t write)
+{
+    size_t n = 0;
+    bool plain = l->items[l->entries[write].item].plain;
+    flip(l, l->entries[write].item);
+    for (uint32_t at = l->entries[0].next; plain && at != 0 && !l->entries[at].is_return;
+         at = l->entries[at].next) {
+        if (at == write || !l->items[l->entries[at].item].unseen)
+            continue;
+        flip(l, l->entries[at].item);
+        l->stack[l->depth + ++n] = at;
+    }
+    return n;
+}
+
+/* The write comes first, so that whoever takes it back has taken back all. */
+static void take_with(struct quo_linear *l, uint32_t write, size_t n)
+{
+    take(l, write, false, false);
+    for (size_t i = 0; i < n; i++)
+        take(l, l->stack[l->depth], true, true);
+}
+
 static enum quo_linear_verdict search(struct quo_linear *l)
 {
     take_reads(l);
@@ -527,17 +574,17 @@ static enum quo_linear_verdict search(struct quo_linear *l)
         if (entry != 0 && !l->entries[entry].is_return) {
             const struct item *item = &l->items[l->entries[entry].item];
             if (!item->read && worth_trying(l, item)) {
-                flip(l, l->entries[entry].item);
+                size_t with = flip_with(l, entry);
                 enum visit seen = visit(l, leaves(item, l->state));
                 if (seen == VISIT_FULL)
                     return QUO_LINEAR_UNDECIDED;
                 if (seen == VISIT_NEW) {
-                    take(l, entry, false);
+                    take_with(l, entry, with);
                     take_reads(l);
                     entry = l->entries[0].next;
                     continue;
                 }
-                flip(l, l->entries[entry].item);
+                flip_with(l, entry);
             }
             entry = l->entries[entry].next;
             continue;
