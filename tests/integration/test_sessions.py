@@ -20,8 +20,8 @@ NAMESPACES = [{"id": number, "name": name, "kind": kind, "timeout_ms": int(1000 
 
 
 class Session:
-    """A client that sends the last token it was given, each time through some proxy. Records what it
-    saw if there is a history for it."""
+    """A client that sends the last token it was given, each time through some proxy. Records what
+    it saw if there is a history for it."""
 
     def __init__(self, clients, number=0, history=None):
         self.clients, self.number, self.history = clients, number, history

@@ -256,6 +256,43 @@ static void consistency_comes_from_query_header_or_namespace(void **state)
     assert_int_equal(wish.consistency.w, 3);
 }
 
+/* What must be consensus is, and the answer will say so; anything else is as eventual. */
+static void a_write_of_a_session_is_as_strong_as_it_must_be(void **state)
+{
+    static const struct {
+        const char *method, *target, *headers;
+        bool strong;
+        int w;
+    } rows[] = {
+        {"PUT", "/v1/kv/default/k?level=session", NULL, false, 1},
+        {"PUT", "/v1/kv/default/k?level=session&w=3", NULL, false, 3},
+        {"PUT", "/v1/kv/lazy/k?level=session", "if-match: *", true, 2},
+        {"PUT", "/v1/kv/lazy/k", "consistency: session\nidempotency-key: a", true, 2},
+        {"PUT", "/v1/kv/bank/k?level=session", NULL, true, 2},
+        {"DELETE", "/v1/kv/bank/k?level=session&w=3", NULL, true, 3},
+    };
+    struct quo_problem problem;
+    struct quo_wish wish;
+
+    (void)state;
+    for (size_t i = 0; i < QUO_COUNT(rows); i++) {
+        if (!parse(rows[i].method, rows[i].target, rows[i].headers, 0, &wish, &problem))
+            fail_msg("row %zu: %s", i, problem.detail);
+        assert_int_equal(wish.consistency.level, QUO_LEVEL_SESSION);
+        assert_int_equal(wish.consistency.strong, rows[i].strong);
+        assert_int_equal(wish.consistency.w, rows[i].w);
+        assert_int_equal(wish.consistency.dw, rows[i].w);
+    }
+    assert_false(parse("PUT", "/v1/kv/bank/k?level=session&w=1", NULL, 0, &wish, &problem));
+    assert_int_equal(problem.type, QUO_PROBLEM_BAD_CONSISTENCY);
+    assert_false(parse("PUT", "/v1/kv/default/k?level=session&dw=0", NULL, 0, &wish, &problem));
+    assert_int_equal(problem.type, QUO_PROBLEM_BAD_CONSISTENCY);
+    assert_true(parse("GET", "/v1/kv/bank/k?level=session", NULL, 0, &wish, &problem));
+    assert_int_equal(wish.consistency.level, QUO_LEVEL_SESSION);
+    assert_int_equal(wish.consistency.r, 1);
+    assert_false(wish.consistency.strong);
+}
+
 static void conditions_are_for_reads_and_types_for_writes(void **state)
 {
     struct quo_problem problem;
@@ -527,6 +564,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_has_its_problem),
         cmocka_unit_test(limits_are_named_and_exact),
         cmocka_unit_test(consistency_comes_from_query_header_or_namespace),
+        cmocka_unit_test(a_write_of_a_session_is_as_strong_as_it_must_be),
         cmocka_unit_test(conditions_are_for_reads_and_types_for_writes),
         cmocka_unit_test(options_are_answered_everywhere),
         cmocka_unit_test(request_ids_are_tokens),
