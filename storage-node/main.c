@@ -56,9 +56,12 @@ static struct node {
     struct quo_loop *loop;
     struct quo_store *store;
     struct quo_acceptor *acceptor;
+    struct quo_map *map;
+    struct quo_peers *peers; /* the other nodes */
     struct quo_server *server;
     struct quo_admin *admin; /* NULL: not served */
     struct quo_turn_hook turn;
+    struct quo_timed server_timer;
     struct quo_timed drain_timer;
     uint64_t drain_until_us; /* UINT64_MAX while not draining */
     struct quo_task drain;
@@ -260,15 +263,29 @@ static void make_acceptor(void)
         quo_fail("out of memory");
 }
 
-static void make_server(const struct quo_map *map)
+static void make_peers(void)
+{
+    const struct quo_peers_options options = {
+        .loop = node.loop,
+        .map = node.map,
+        .self = node.identity.replica,
+    };
+
+    node.peers = quo_peers_new(&options);
+    if (node.peers == NULL)
+        quo_fail("out of memory");
+}
+
+static void make_server(void)
 {
     char why[WHY_MAX];
     struct quo_server_options options = {
         .env = quo_loop_env(node.loop),
         .transport = quo_acceptor_transport(node.acceptor),
+        .mesh = quo_peers_transport(node.peers),
         .store = node.store,
         .replica = node.identity.replica,
-        .map = map,
+        .map = node.map,
     };
 
     if (quo_server_new(&options, &node.server, why, sizeof why) != QUO_OK)
@@ -334,6 +351,19 @@ static void end_turn(struct quo_turn_hook *hook)
     }
 }
 
+/* The server has its turn at the end of each of the loop's. */
+static uint64_t server_deadline(struct quo_timed *timed)
+{
+    (void)timed;
+    return quo_server_deadline(node.server);
+}
+
+static void server_expire(struct quo_timed *timed, uint64_t mono_us)
+{
+    (void)timed;
+    (void)mono_us;
+}
+
 static void drain(struct quo_task *task)
 {
     (void)task;
@@ -376,11 +406,10 @@ static void *wait_for_signals(void *context)
 static void start(sigset_t *signals)
 {
     char why[WHY_MAX];
-    struct quo_map *map;
 
     if (quo_identity_hold(settings.data, &node.identity, &node.lock, why, sizeof why) != QUO_OK)
         quo_fail("%s", why);
-    map = read_map(&node.identity);
+    node.map = read_map(&node.identity);
     quo_program_raise_descriptors(QUO_NODE_CONNS_MAX + OTHER_DESCRIPTORS);
     node.loop = quo_loop_new();
     if (node.loop == NULL)
@@ -388,12 +417,15 @@ static void start(sigset_t *signals)
     open_store();
     /* Connections wait to be accepted until the loop runs, and then the server is there. */
     make_acceptor();
-    make_server(map);
-    free(map);
+    make_peers();
+    make_server();
     make_admin();
 
     node.turn.run = end_turn;
     quo_loop_add_turn_hook(node.loop, &node.turn);
+    node.server_timer.deadline = server_deadline;
+    node.server_timer.expire = server_expire;
+    quo_loop_add_timed(node.loop, &node.server_timer);
     node.drain.run = drain;
     node.drain_timer.deadline = drain_deadline;
     node.drain_timer.expire = drain_expire;
@@ -409,10 +441,13 @@ static void stop(void)
     pthread_kill(node.signals, SIGTERM);
     pthread_join(node.signals, NULL);
     quo_acceptor_free(node.acceptor);
+    quo_peers_free(node.peers);
     quo_loop_remove_turn_hook(node.loop, &node.turn);
+    quo_loop_remove_timed(node.loop, &node.server_timer);
     quo_admin_free(node.admin);
     quo_server_free(node.server);
     node.store->ops->close(node.store);
+    free(node.map);
     quo_loop_free(node.loop);
     close(node.lock);
 }

@@ -269,7 +269,10 @@ static void init_peer(struct quo_peers *peers, uint32_t index,
     peer->index = index;
     peer->target = target_of(options, index);
     peer->pause_cap_us = PAUSE_CAP_MIN_US;
-    if (options->proxies && index == options->own)
+    const bool is_self = options->proxies
+                             ? index == options->own
+                             : options->self != 0 && peer->target.replica == options->self;
+    if (is_self)
         peer->try_us = UINT64_MAX;
     else
         peer->is_name = quo_resolve(peer->target.host, peer->target.port, AI_NUMERICHOST,

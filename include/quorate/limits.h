@@ -53,6 +53,20 @@
 #define QUO_NODE_MEMORY_MAX (256u * 1024 * 1024) /* bytes of writes gathered, not yet on disk */
 #define QUO_SKEW_MAX_MS 5000u /* a version this far ahead of a replica is refused */
 
+/* Between nodes */
+#define QUO_STORAGE_KEY_PREFIX 6u /* be16 partition | be32 namespace: before a key in storage */
+#define QUO_STORAGE_KEY_MAX (QUO_STORAGE_KEY_PREFIX + QUO_KEY_MAX)
+#define QUO_LEAF_BITS_MAX 512u         /* 64 words */
+#define QUO_LEAF_KEYS_MAX (64u * 1024) /* bytes of keys in one answer to LEAF */
+#define QUO_LEAF_SCAN_MAX 4096u        /* keys of the partition read for it */
+#define QUO_LEAF_LISTINGS_MAX 4u       /* such answers in the making on one node */
+#define QUO_EXCHANGE_EVERY_MS 60000u   /* how often a partition is compared with each peer */
+#define QUO_EXCHANGES_MAX 32u          /* of those comparisons, under way at once on one node */
+#define QUO_EXCHANGE_PAUSE_MS 200u     /* between the two looks at what differs */
+#define QUO_EXCHANGE_TIMEOUT_MS 5000u  /* for each answer of the peer */
+#define QUO_EXCHANGE_WINDOW 16u        /* keys being mended at once */
+#define QUO_EXCHANGE_RATE (8u << 20)   /* bytes per second that a node spends on its exchanges */
+
 /* Proxy */
 #define QUO_OPS_MAX 16384u                     /* operations in flight on one loop */
 #define QUO_OPS_BYTES_MAX (512u * 1024 * 1024) /* bytes of values those operations hold */

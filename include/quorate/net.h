@@ -21,17 +21,17 @@ struct quo_net_stats {
     _Atomic uint64_t connects, disconnects, malformed, refused, busy;
 };
 
-/* Client end: one connection to every node of the map, or to every other proxy of it, made and kept
- * for ever: reconnects after a pause of full jitter between 0 and a cap that doubles from 20 ms to
- * 2 s. A peer that answers with another cluster or replica id than the map's is refused (it lost
- * its disk, or it is another) and tried again at the cap. */
+/* Client end: one connection to every (other) node of the map, or to every other proxy of it, made
+ * and kept for ever: reconnects after a pause of full jitter between 0 and a cap that doubles from
+ * 20 ms to 2 s. A peer that answers with another cluster or replica id than the map's is refused
+ * (it lost its disk, or it is another) and tried again at the cap. */
 struct quo_peers;
 struct quo_peers_options {
     struct quo_loop *loop;
     const struct quo_map *map; /* borrowed for the life of the peers */
-    uint64_t self;             /* replica id to present; 0 for a proxy */
-    bool proxies;              /* the peers are the proxies of the map, else its nodes */
-    uint32_t own; /* of the proxies the one that this is: never connected; UINT32_MAX: none */
+    uint64_t self; /* replica id to present, of a node that is never connected; 0 for a proxy */
+    bool proxies;  /* the peers are the proxies of the map, else its nodes */
+    uint32_t own;  /* of the proxies the one that this is: never connected; UINT32_MAX: none */
 };
 /* Returns NULL when out of memory. Starts to connect in the first turn. */
 struct quo_peers *quo_peers_new(const struct quo_peers_options *options);

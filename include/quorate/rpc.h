@@ -29,6 +29,12 @@ enum quo_reply_flag {
     QUO_REPLY_NEXT = 1u << 2,    /* ACC: `next` is promised here */
 };
 
+enum quo_tree_level {
+    QUO_TREE_ROOT = 0,
+    QUO_TREE_BRANCH_HASHES = 1,
+    QUO_TREE_LEAF_HASHES = 2, /* of one branch */
+};
+
 enum quo_forward_flag {
     QUO_FORWARD_SENT = 1u << 0, /* an ACC of the operation may have left already */
     QUO_FORWARD_HAS_MIN = 1u << 1,

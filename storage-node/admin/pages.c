@@ -34,6 +34,7 @@ static void add_gauge(struct quo_text *text, const char *name, const char *help,
 void quo_admin_metrics(const struct quo_admin_options *options, struct quo_text *text)
 {
     static const char refused[] = "quorate_node_answers_total";
+    static const char unequal[] = "quorate_node_unequal_seconds";
     static const char commit[] = "quorate_node_commit_seconds";
     const struct quo_server_stats *server = quo_server_stats(options->server);
     const struct quo_net_stats *net = options->net;
@@ -51,6 +52,10 @@ void quo_admin_metrics(const struct quo_admin_options *options, struct quo_text 
 
     quo_metric_head(text, commit, "histogram", "From the start of a commit to its completion.");
     quo_metric_histogram(text, commit, "", &commits, 1);
+    quo_metric_head(
+        text, unequal, "gauge",
+        "How long ago the partition and peer were found equal that were so least lately.");
+    quo_metric_value(text, unequal, "", quo_server_unequal_us(options->server) / 1000000);
     add_gauge(text, "quorate_node_serving", "Whether requests are served.",
               quo_server_serving(options->server));
     add_gauge(text, "quorate_node_writable", "Whether writes are taken.",

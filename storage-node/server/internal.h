@@ -16,6 +16,7 @@
 #include "quorate/testpoints.h"
 #include "storage-node/replica/replica.h"
 #include "storage-node/server/arena.h"
+#include "storage-node/server/exchanges.h"
 #include "storage-node/server/overlay.h"
 #include "storage-node/server/server.h"
 #include "storage-node/server/trees.h"
@@ -153,7 +154,10 @@ struct quo_server {
     uint32_t namespace_count;
     struct quo_namespace *namespaces; /* by id */
 
-    struct quo_trees *trees; /* NULL: none are kept */
+    struct quo_trees *trees;         /* NULL: none are kept */
+    struct quo_exchanges *exchanges; /* NULL: there is no mesh */
+    struct quo_listing *listings;    /* under way */
+    uint32_t listing_count;
     struct quo_overlay overlay;
     struct quo_group *groups, *last_group; /* oldest first */
     struct quo_group *spare_groups;
@@ -165,7 +169,8 @@ struct quo_server {
     uint32_t reading_count;
     uint64_t memory; /* bytes of writes, of what waits and of what their answers show */
 
-    bool fresh; /* no life before this one served */
+    bool fresh;  /* no life before this one served */
+    bool marked; /* the store may hold the mark of trees left there */
     bool serving, draining;
     bool failed;          /* the storage is lost for writing, for ever */
     bool full;            /* the disk was full at the last commit */

@@ -8,12 +8,7 @@
 #define QUORATE_NODE_SERVER_OVERLAY_H
 
 #include "quorate/base.h"
-#include "quorate/limits.h"
 #include "quorate/status.h"
-
-/* A storage key: be16 partition | be32 namespace | the user's key. */
-#define QUO_STORAGE_KEY_PREFIX 6u
-#define QUO_STORAGE_KEY_MAX (QUO_STORAGE_KEY_PREFIX + QUO_KEY_MAX)
 
 enum quo_overlay_state {
     QUO_OVERLAY_UNSYNCED, /* struct quo_unsynced */

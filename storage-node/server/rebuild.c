@@ -62,17 +62,9 @@ static struct quo_touched *touch(struct quo_rebuild *rebuild, struct quo_slice k
     return touched;
 }
 
-static int compare(struct quo_slice a, struct quo_slice b)
-{
-    int order = memcmp(a.data, b.data, QUO_MIN(a.len, b.len));
-    if (order != 0)
-        return order;
-    return a.len < b.len ? -1 : a.len > b.len;
-}
-
 static bool is_past(const struct quo_rebuild *rebuild, struct quo_slice key)
 {
-    return compare(key, quo_slice(rebuild->cursor, rebuild->cursor_len)) > 0;
+    return quo_storage_key_compare(key, quo_slice(rebuild->cursor, rebuild->cursor_len)) > 0;
 }
 
 void quo_rebuild_touch(struct quo_server *server, struct quo_slice key, uint64_t sequence,

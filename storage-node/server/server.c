@@ -21,6 +21,12 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     case QUO_MESSAGE_ACC:
         quo_handle_acc(server, peer, frame->id, frame->body);
         break;
+    case QUO_MESSAGE_TREE:
+        quo_handle_tree(server, peer, frame->id, frame->body);
+        break;
+    case QUO_MESSAGE_LEAF:
+        quo_handle_leaf(server, peer, frame->id, frame->body);
+        break;
     default:
         quo_reply_status(server, peer, frame->id, QUO_MALFORMED);
         break;
@@ -78,8 +84,11 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
     enum quo_status status = allocate(server, options->map);
     if (status == QUO_OK)
         status = quo_epochs_open(server, options->map, why, why_size);
+    server->marked = !server->fresh;
     if (status == QUO_OK && options->mesh != NULL)
         status = quo_trees_open(server, server->fresh);
+    if (status == QUO_OK && options->mesh != NULL)
+        status = quo_exchanges_open(server, options->map, options->mesh);
     if (status == QUO_OK)
         status = quo_epochs_start(server);
     if (status != QUO_OK) {
@@ -88,6 +97,10 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
     }
     server->transport->events = &events;
     server->transport->receiver = server;
+    if (options->mesh != NULL) {
+        options->mesh->events = &quo_exchanges_events;
+        options->mesh->receiver = server;
+    }
     quo_group_commit(server);
     *ret = server;
     return QUO_OK;
@@ -111,13 +124,14 @@ static void retry_start(struct quo_server *server)
 void quo_server_end_turn(struct quo_server *server)
 {
     retry_start(server);
+    quo_exchanges_end_turn(server);
     quo_trees_end_turn(server);
     quo_group_commit(server);
 }
 
 uint64_t quo_server_deadline(const struct quo_server *server)
 {
-    return quo_trees_deadline(server);
+    return QUO_MIN(quo_trees_deadline(server), quo_exchanges_deadline(server));
 }
 
 void quo_server_drain(struct quo_server *server)
@@ -129,7 +143,7 @@ bool quo_server_idle(const struct quo_server *server)
 {
     /* An empty group may gather: memory ran out before its first write. */
     return (server->groups == NULL || server->groups->puts == 0) && server->readings == NULL &&
-           quo_trees_idle(server);
+           quo_trees_idle(server) && quo_exchanges_idle(server);
 }
 
 bool quo_server_writable(const struct quo_server *server)
@@ -143,6 +157,8 @@ void quo_server_free(struct quo_server *server)
         return;
     quo_reading_free_all(server);
     quo_group_free_all(server);
+    quo_exchanges_free(server);
+    quo_listings_free(server);
     quo_trees_free(server);
     quo_overlay_free(&server->overlay);
     free(server->partitions);

@@ -57,6 +57,10 @@ bool quo_server_writable(const struct quo_server *server);
  * the server again: then also the batch of a commit under way is freed. NULL is fine. */
 void quo_server_free(struct quo_server *server);
 
+/* How long ago, in microseconds, the partition and peer that were found equal least lately were; of
+ * those that this node compares. 0 when there are none. */
+uint64_t quo_server_unequal_us(const struct quo_server *server);
+
 /* For checks: whether the hash trees of all partitions that have them are what a scan of the store
  * makes; *ret_ready is how many that are. Requires a mesh and quo_server_idle. Blocks. */
 bool quo_server_check_trees(struct quo_server *server, uint32_t *ret_ready);
@@ -74,6 +78,12 @@ struct quo_server_stats {
     _Atomic uint64_t adopted;              /* epochs taken from requests */
     _Atomic uint64_t dropped;              /* answers that found the peer's outbox full */
     _Atomic uint64_t trees_rebuilt;        /* partitions whose hash trees were made by a scan */
+    /* Comparisons with peers, by their end. */
+    _Atomic uint64_t exchanges_equal, exchanges_mended, exchanges_given_up;
+    _Atomic uint64_t exchange_requests, exchange_bytes; /* sent; sent and received */
+    _Atomic uint64_t differences;                       /* keys that were found to differ */
+    _Atomic uint64_t mends_pushed, mends_pulled, mends_failed;
+    _Atomic uint64_t mends_asked; /* of proxies; counted as failed, too */
     struct quo_histogram commit_time;
 };
 const struct quo_server_stats *quo_server_stats(const struct quo_server *server);

@@ -36,7 +36,7 @@ enum quo_status quo_trees_open(struct quo_server *server, bool fresh)
     trees->wanted = true;
     for (uint32_t i = 0; fresh && i < server->partition_count; i++)
         trees->partitions[i].state = QUO_FOREST_READY;
-    return fresh ? QUO_OK : quo_trees_read(server, &trees->marked);
+    return fresh ? QUO_OK : quo_trees_read(server, &server->marked);
 }
 
 void quo_trees_free(struct quo_server *server)
@@ -122,8 +122,7 @@ void quo_trees_add(struct quo_server *server, struct quo_slice key, uint64_t dif
 
 void quo_trees_commit(struct quo_group *group)
 {
-    struct quo_trees *trees = group->server->trees;
-    if (trees != NULL && trees->marked)
+    if (group->server->marked)
         quo_trees_unmark(group);
 }
 
@@ -146,9 +145,9 @@ static void take(struct quo_server *server, const struct quo_group *group,
 void quo_trees_committed(struct quo_group *group)
 {
     struct quo_server *server = group->server;
+    server->marked = group->marks;
     if (server->trees == NULL)
         return;
-    server->trees->marked = group->marks;
     /* An epoch that came may have made us a replica. */
     if (group->adoptions != NULL)
         server->trees->wanted = true;

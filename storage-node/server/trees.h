@@ -67,8 +67,7 @@ struct quo_trees {
     bool wanted;      /* some partition may have to be scanned */
     uint64_t wake_us; /* not before */
     struct quo_rebuild rebuild;
-    bool marked; /* the store holds the mark of trees left there */
-    bool left;   /* when draining: they were left there, or cannot be */
+    bool left; /* when draining: they were left in the store, or cannot be */
 };
 
 struct quo_group;

@@ -90,7 +90,7 @@ static void put_mark(struct quo_server *server, uint64_t life)
 void quo_trees_leave(struct quo_server *server)
 {
     const struct quo_trees *trees = server->trees;
-    if (trees->marked || server->failed || !server->serving ||
+    if (server->marked || server->failed || !server->serving ||
         trees->pages > QUO_TREE_SAVED_PAGES_MAX)
         return;
     uint8_t *scratch = malloc(8 + QUO_REPLICAS_MAX * (size_t)TREE_LEN_MAX);
