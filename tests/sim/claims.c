@@ -309,7 +309,7 @@ void sim_oracle_answer(struct sim *sim, struct sim_op *op, const struct quo_resp
     note_answer(&c);
     judge_punctuality(&c);
     /* Its turn never came: it has met no epoch. */
-    bool is_unbegun = r->epoch == 0 && r->replies == 0 && r->acks == 0 && r->round_trips == 0;
+    bool is_unbegun = op->is_consensus && r->epoch == 0 && r->replies == 0 && r->acks == 0;
     if (is_unbegun && response->verdict >= QUO_VERDICT_UNAVAILABLE) {
         tell_failure(&c);
         return;

@@ -18,6 +18,13 @@ static void name_node(struct quo_node_info *node, uint32_t number, uint64_t seed
     snprintf(node->host, sizeof node->host, "127.0.0.1");
 }
 
+static void name_proxy(struct quo_proxy_info *proxy, uint32_t number)
+{
+    *proxy = (struct quo_proxy_info){.port = (uint16_t)(8000 + number)};
+    snprintf(proxy->name, sizeof proxy->name, "proxy-%u", number);
+    snprintf(proxy->host, sizeof proxy->host, "127.0.0.1");
+}
+
 static void make_namespace(struct quo_namespace *ns, uint32_t id, const char *name,
                            enum quo_kind kind, const struct sim_swarm *s)
 {
@@ -43,6 +50,8 @@ static void copy_map(struct quo_map *to, const struct quo_map *from)
     to->partition_count = from->partition_count;
     to->node_count = from->node_count;
     memcpy(to->nodes, from->nodes, from->node_count * sizeof *to->nodes);
+    to->proxy_count = from->proxy_count;
+    memcpy(to->proxies, from->proxies, from->proxy_count * sizeof *to->proxies);
     to->namespace_count = from->namespace_count;
     memcpy(to->namespaces, from->namespaces, from->namespace_count * sizeof *to->namespaces);
     memcpy(to->entries, from->entries, from->partition_count * sizeof *to->entries);
@@ -96,6 +105,9 @@ void sim_maps_make(struct sim *sim)
     map->node_count = s->nodes;
     for (uint32_t n = 0; n < s->nodes; n++)
         name_node(&map->nodes[n], n, sim->seed * 1000);
+    map->proxy_count = sim_seats_proxies(sim);
+    for (uint32_t p = 0; p < map->proxy_count; p++)
+        name_proxy(&map->proxies[p], p);
     map->namespace_count = 2;
     make_namespace(&map->namespaces[0], 1, "fruit", s->kind, s);
     /* Proxies are wrong about this one, so that they send what its nodes must refuse. */

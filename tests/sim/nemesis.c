@@ -41,6 +41,10 @@ static void unblock_all(struct sim *sim)
         for (uint32_t n = 0; n < sim->swarm.nodes; n++)
             for (uint32_t d = 0; d < 2; d++)
                 sim_network_block(p, n, d, false);
+    for (uint32_t p = 0; p < SIM_PROXIES_MAX; p++)
+        for (uint32_t other = 0; other < SIM_PROXIES_MAX; other++)
+            for (uint32_t d = 0; d < 2; d++)
+                sim_network_block(p, SIM_NODES_MAX + other, d, false);
 }
 
 static void fault_halves(struct sim *sim)
@@ -50,6 +54,10 @@ static void fault_halves(struct sim *sim)
         for (uint32_t n = 0; n < sim->swarm.nodes; n++)
             if (((proxies >> p) & 1) != ((nodes >> n) & 1))
                 block(p, n, true, true);
+    for (uint32_t p = 0; p < sim->swarm.proxies; p++)
+        for (uint32_t other = 0; other < sim->swarm.proxies; other++)
+            if (((proxies >> p) & 1) != ((proxies >> other) & 1))
+                block(p, SIM_NODES_MAX + other, true, true);
     until(sim, soon(sim), SIM_FAULT_HALVES, 0);
 }
 
@@ -84,6 +92,10 @@ static void fault_flap(struct sim *sim)
         for (uint32_t n = 0; n < sim->swarm.nodes; n++)
             if (sim_chance(&sim->rng, 400))
                 sim_network_cut(p, n);
+    for (uint32_t p = 0; p < sim->swarm.proxies; p++)
+        for (uint32_t other = 0; other < sim->swarm.proxies; other++)
+            if (sim_chance(&sim->rng, 300))
+                sim_network_cut(p, SIM_NODES_MAX + other);
 }
 
 static void crash(struct sim *sim, uint32_t node)
@@ -118,8 +130,8 @@ static void fault_disk(struct sim *sim, enum sim_fault_kind kind)
     }
 }
 
-/* Ballots follow the earliest clock of those that promise them: some clock of every read quorum must
- * be about right, or keys would have to wait until the time has come that it was. */
+/* Ballots follow the earliest clock of those that promise them: some clock of every read quorum
+ * must be about right, or keys would have to wait until the time has come that it was. */
 static bool may_jump_far(struct sim *sim, const struct sim_process *p)
 {
     uint32_t wrong = 0;
@@ -163,13 +175,17 @@ static void fault_freeze(struct sim *sim)
     sim_at(sim, sim->now + ms * SIM_MS, SIM_EVENT_THAW, p, 0, NULL);
 }
 
-static void kill_proxy(struct sim *sim, struct sim_process *p)
+/* All loops of a proxy live and die together. */
+static void kill_proxy(struct sim *sim, const struct sim_process *proxy)
 {
-    if (!p->alive)
-        return;
-    sim_process_stop(p);
-    sim_at(sim, sim->now + sim_between(&sim->rng, SIM_MS, 50 * SIM_MS), SIM_EVENT_START, p, 0,
-           NULL);
+    uint64_t start = sim->now + sim_between(&sim->rng, SIM_MS, 50 * SIM_MS);
+    for (uint32_t n = 0; n < sim->swarm.proxies; n++) {
+        struct sim_process *p = sim_proxy(sim, n);
+        if (!p->alive || !sim_seats_is_lane(sim, proxy->number, n))
+            continue;
+        sim_process_stop(p);
+        sim_at(sim, start, SIM_EVENT_START, p, 0, NULL);
+    }
 }
 
 static void fault_proxy(struct sim *sim)

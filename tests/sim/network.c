@@ -9,13 +9,24 @@
 
 static struct sim_process *receiver_of(const struct sim_conn *conn, uint32_t direction)
 {
-    return direction == SIM_TO_NODE ? sim_node(sim_world, conn->node)
+    return direction == SIM_TO_NODE ? &sim_world->processes[conn->node]
                                     : sim_proxy(sim_world, conn->proxy);
 }
 
 static uint32_t life_at(const struct sim_conn *conn, uint32_t direction)
 {
     return direction == SIM_TO_NODE ? conn->node_life : conn->proxy_life;
+}
+
+/* Between proxies. */
+static bool is_between_proxies(const struct sim_conn *conn)
+{
+    return conn->node >= SIM_NODES_MAX;
+}
+
+static uint32_t side_of(const struct sim_process *p, const struct sim_conn *conn)
+{
+    return conn->node == p->index ? SIM_TO_NODE : SIM_TO_PROXY;
 }
 
 static uint64_t latency(struct sim *sim)
@@ -72,9 +83,9 @@ static void post(struct sim *sim, struct sim_packet *packet, uint64_t at)
 }
 
 /* Frames alone: each may be lost and overtake others. Queries, prepares and replies may also come
- * twice. No transport does that, and none may do it with a STORE or an ACC: a refusal proves that
- * nothing was done, and that would be wrong if the same request could be accepted earlier or later.
- */
+ * twice. No transport does that, and none may do it with a STORE, an ACC or a FORWARD: a refusal
+ * proves that nothing was done, and that would be wrong if the same request could be accepted
+ * earlier or later. */
 static void send_datagram(struct sim *sim, struct sim_packet *packet)
 {
     const struct sim_conn *conn = &sim->conns[packet->conn];
@@ -84,7 +95,7 @@ static void send_datagram(struct sim *sim, struct sim_packet *packet)
         return;
     }
     uint8_t type = packet->frames->type;
-    bool once = type == QUO_MESSAGE_STORE || type == QUO_MESSAGE_ACC;
+    bool once = type == QUO_MESSAGE_STORE || type == QUO_MESSAGE_ACC || is_between_proxies(conn);
     while (!once && sim_chance(&sim->rng, sim->swarm.double_permille))
         post(sim, packet_new(packet->conn, packet->direction, frame_copy(packet->frames)),
              sim->now + 4 * latency(sim));
@@ -124,10 +135,10 @@ static void send_packet(struct sim *sim, struct sim_packet *packet)
 void sim_network_flush(struct sim_process *p)
 {
     struct sim *sim = sim_world;
-    uint32_t direction = p->is_node ? SIM_TO_PROXY : SIM_TO_NODE;
     bool whole = sim->swarm.batch && !sim->swarm.datagrams && !sim->manual;
     for (uint32_t i = 0; i < p->outbox_count; i++) {
         struct sim_frame *frames = p->outboxes[i].frames;
+        uint32_t direction = 1 - side_of(p, &sim->conns[p->outboxes[i].conn]);
         while (frames != NULL) {
             struct sim_frame *rest = whole ? NULL : frames->next;
             if (!whole)
@@ -139,6 +150,52 @@ void sim_network_flush(struct sim_process *p)
     p->outbox_count = 0;
 }
 
+/* A write that was handed over lives on with whoever has taken it. */
+static void note_forward(struct sim *sim, const struct sim_process *p,
+                         const struct sim_frame *frame)
+{
+    struct quo_msg_forward forward;
+    if (frame->type != QUO_MESSAGE_FORWARD ||
+        quo_msg_forward_decode(quo_slice(frame->body, frame->len), &forward) != QUO_OK)
+        return;
+    uint32_t key = sim_key_index(forward.ns, forward.key);
+    QUO_REQUIRE(key < SIM_KEYS_MAX);
+    uint64_t *limit = &sim->limit[p->number][key];
+    *limit = QUO_MAX(*limit, sim->now + forward.timeout_ms * SIM_MS);
+}
+
+static void note_frame(struct sim *sim, struct sim_process *p, const struct sim_packet *packet,
+                       const struct sim_frame *frame)
+{
+    const struct sim_conn *conn = &sim->conns[packet->conn];
+    if (is_between_proxies(conn))
+        note_forward(sim, p, frame);
+    else if (p->is_node)
+        sim_oracle_request(p, packet->conn, frame);
+    else
+        sim->replied_at[p->number][conn->node] = sim_stamp(sim);
+}
+
+/* How the process calls the other end. */
+static uint64_t peer_name(const struct sim_process *p, uint64_t c)
+{
+    struct sim *sim = sim_world;
+    const struct sim_conn *conn = &sim->conns[c];
+    bool accepted = side_of(p, conn) == SIM_TO_NODE;
+    if (!is_between_proxies(conn))
+        return accepted ? c : conn->node;
+    if (!accepted)
+        return sim_seats_seat(sim, p->number, conn->node - SIM_NODES_MAX);
+    if (sim_seats_is_lane(sim, p->number, conn->proxy))
+        return sim_seats_seat(sim, p->number, conn->proxy);
+    return SIM_SEAT_GUEST + c;
+}
+
+static struct quo_transport *transport_of(struct sim_process *p, const struct sim_conn *conn)
+{
+    return is_between_proxies(conn) ? &p->seats : &p->transport;
+}
+
 void sim_network_deliver(struct sim_process *p, struct sim_packet *packet)
 {
     struct sim *sim = sim_world;
@@ -146,16 +203,14 @@ void sim_network_deliver(struct sim_process *p, struct sim_packet *packet)
     bool lost = !conn->open[packet->direction] || conn->emptied ||
                 p->incarnation != life_at(conn, packet->direction);
     struct sim_frame *frame = lost ? NULL : packet->frames;
-    uint64_t peer = p->is_node ? packet->conn : conn->node;
+    struct quo_transport *t = transport_of(p, conn);
+    uint64_t peer = peer_name(p, packet->conn);
     for (; frame != NULL; frame = frame->next) {
         sim_mix(sim, frame->id << 8 | frame->type);
-        if (p->is_node)
-            sim_oracle_request(p, packet->conn, frame);
-        else
-            sim->replied_at[p->number][conn->node] = sim_stamp(sim);
+        note_frame(sim, p, packet, frame);
         struct quo_frame seen = {
             .type = frame->type, .id = frame->id, .body = quo_slice(frame->body, frame->len)};
-        p->transport.events->on_frame(p->transport.receiver, peer, &seen);
+        t->events->on_frame(t->receiver, peer, &seen);
     }
     sim_packet_free(packet);
 }
@@ -164,23 +219,41 @@ void sim_network_deliver(struct sim_process *p, struct sim_packet *packet)
 
 static struct sim_process *process_of(struct quo_transport *t)
 {
-    return (struct sim_process *)(void *)((char *)t - offsetof(struct sim_process, transport));
+    bool seats = t->ops == &sim_seat_ops;
+    size_t at =
+        seats ? offsetof(struct sim_process, seats) : offsetof(struct sim_process, transport);
+    return (struct sim_process *)(void *)((char *)t - at);
+}
+
+/* An accepted connection, if it is this process's. */
+static uint64_t accepted_conn(const struct sim_process *p, uint64_t c)
+{
+    struct sim *sim = sim_world;
+    const struct sim_conn *conn = c < SIM_CONNS_MAX ? &sim->conns[c] : NULL;
+    bool ours = conn != NULL && c <= sim->conn_count && conn->node == p->index &&
+                conn->node_life == p->incarnation && conn->open[SIM_TO_NODE];
+    return ours ? c : 0;
 }
 
 /* The connection to a peer as this process sees it; 0 when there is none. */
-static uint64_t conn_to(const struct sim_process *p, uint64_t peer)
+static uint64_t conn_to(const struct sim_process *p, bool seats, uint64_t peer)
 {
     struct sim *sim = sim_world;
     if (p->dying)
         return 0;
-    if (p->is_node) {
-        const struct sim_conn *conn = peer < SIM_CONNS_MAX ? &sim->conns[peer] : NULL;
-        bool ours = conn != NULL && peer <= sim->conn_count && conn->node == p->number &&
-                    conn->node_life == p->incarnation && conn->open[SIM_TO_NODE];
-        return ours ? peer : 0;
+    if (p->is_node)
+        return accepted_conn(p, peer);
+    if (seats && peer >= SIM_SEAT_GUEST)
+        return accepted_conn(p, peer - SIM_SEAT_GUEST);
+    uint64_t index = peer;
+    if (seats) {
+        uint32_t target = sim_seats_target(sim, p->number, peer);
+        if (target == SIM_SEAT_NONE)
+            return 0;
+        index = SIM_NODES_MAX + target;
     }
-    QUO_REQUIRE(peer < sim->swarm.nodes);
-    uint64_t link = sim->link[p->number][peer];
+    QUO_REQUIRE(index < SIM_PROCESSES_MAX);
+    uint64_t link = sim->link[p->number][index];
     return link != 0 && sim->conns[link].open[SIM_TO_PROXY] ? link : 0;
 }
 
@@ -191,7 +264,7 @@ static enum quo_status reserve(struct quo_transport *t, uint64_t peer, size_t bo
     struct sim *sim = sim_world;
     QUO_REQUIRE(p->reserved == NULL);
     QUO_REQUIRE(body_len <= QUO_FRAME_BODY_MAX);
-    if (conn_to(p, peer) == 0)
+    if (conn_to(p, t == &p->seats, peer) == 0)
         return QUO_UNAVAILABLE;
     if (sim->swarm.busy_permille > 0 && sim_chance(&sim->rng, sim->swarm.busy_permille))
         return QUO_BUSY;
@@ -217,6 +290,18 @@ static struct sim_outbox *outbox_for(struct sim_process *p, uint64_t conn)
     return outbox;
 }
 
+static void judge_sent(struct sim_process *p, uint64_t conn, const struct sim_frame *frame)
+{
+    if (is_between_proxies(&sim_world->conns[conn]))
+        return;
+    if (p->is_node) {
+        sim_oracle_reply(p, conn, frame);
+    } else {
+        sim_oracle_sent(p, frame);
+        sim_nemesis_sent(p, frame->type);
+    }
+}
+
 static void seal(struct quo_transport *t, uint64_t peer, uint8_t type, uint64_t id)
 {
     struct sim_process *p = process_of(t);
@@ -226,68 +311,86 @@ static void seal(struct quo_transport *t, uint64_t peer, uint8_t type, uint64_t 
     frame->type = type;
     frame->id = id;
     sim_mix(sim_world, XXH3_64bits_withSeed(frame->body, frame->len, id << 8 | type));
-    uint64_t conn = conn_to(p, peer);
-    if (p->is_node)
-        sim_oracle_reply(p, conn, frame);
-    else
-        sim_oracle_sent(p, frame);
-    if (!p->is_node)
-        sim_nemesis_sent(p, type);
+    uint64_t conn = conn_to(p, t == &p->seats, peer);
+    judge_sent(p, conn, frame);
     struct sim_outbox *outbox = outbox_for(p, conn);
     *outbox->end = frame;
     outbox->end = &frame->next;
 }
 
 const struct quo_transport_ops sim_transport_ops = {.reserve = reserve, .seal = seal};
+const struct quo_transport_ops sim_seat_ops = {.reserve = reserve, .seal = seal};
 
 /* ---- connections ---- */
 
-static void retry_connect(struct sim_process *proxy, uint32_t node)
+static void retry_connect(struct sim_process *proxy, uint32_t index)
 {
     struct sim *sim = sim_world;
     uint64_t pause = sim_between(&sim->rng, 2 * SIM_MS, 100 * SIM_MS);
-    sim_at(sim, sim->now + pause, SIM_EVENT_CONNECT, proxy, node, NULL);
+    sim_at(sim, sim->now + pause, SIM_EVENT_CONNECT, proxy, index, NULL);
 }
 
-void sim_network_connect(struct sim_process *proxy, uint32_t number)
+static bool can_accept(const struct sim *sim, const struct sim_process *p)
+{
+    bool refused = p->is_node && p->disk->wiped && !sim->unsafe_amnesia;
+    return p->alive && !p->frozen && !refused;
+}
+
+void sim_network_connect(struct sim_process *proxy, uint32_t index)
 {
     struct sim *sim = sim_world;
-    struct sim_process *node = sim_node(sim, number);
-    const bool *blocked = sim->blocked[proxy->number][number];
-    if (sim->link[proxy->number][number] != 0 || sim->conn_count + 1 >= SIM_CONNS_MAX)
+    struct sim_process *to = &sim->processes[index];
+    const bool *blocked = sim->blocked[proxy->number][index];
+    if (sim->link[proxy->number][index] != 0 || sim->conn_count + 1 >= SIM_CONNS_MAX)
         return;
-    bool refused = node->disk->wiped && !sim->unsafe_amnesia;
-    if (!node->alive || node->frozen || refused || blocked[0] || blocked[1]) {
-        retry_connect(proxy, number);
+    if (!can_accept(sim, to) || blocked[0] || blocked[1]) {
+        retry_connect(proxy, index);
         return;
     }
     uint64_t c = ++sim->conn_count;
     struct sim_conn *conn = &sim->conns[c];
     *conn = (struct sim_conn){.proxy = proxy->number,
-                              .node = number,
+                              .node = index,
                               .proxy_life = proxy->incarnation,
-                              .node_life = node->incarnation};
+                              .node_life = to->incarnation};
     for (uint32_t d = 0; d < 2; d++)
         conn->stalled_end[d] = &conn->stalled[d];
-    sim->link[proxy->number][number] = c;
+    sim->link[proxy->number][index] = c;
     uint64_t there = sim->manual ? sim->now : sim->now + latency(sim);
     uint64_t back = sim->manual ? sim->now + 1 : there + latency(sim);
     conn->last[SIM_TO_NODE] = there;
     conn->last[SIM_TO_PROXY] = back;
-    sim_at(sim, there, SIM_EVENT_UP, node, c, NULL);
+    sim_at(sim, there, SIM_EVENT_UP, to, c, NULL);
     sim_at(sim, back, SIM_EVENT_UP, proxy, c, NULL);
+}
+
+/* The loops of a proxy know each other by number: who has accepted has nothing to be told. */
+static bool is_told(const struct sim_process *p, uint32_t side, const struct sim_conn *conn)
+{
+    return side == SIM_TO_PROXY || !is_between_proxies(conn) ||
+           !sim_seats_is_lane(sim_world, p->number, conn->proxy);
 }
 
 void sim_network_up(struct sim_process *p, uint64_t c)
 {
     struct sim *sim = sim_world;
     struct sim_conn *conn = &sim->conns[c];
-    uint32_t side = p->is_node ? SIM_TO_NODE : SIM_TO_PROXY;
+    uint32_t side = side_of(p, conn);
     if (conn->cut || conn->closed[side])
         return;
     conn->open[side] = true;
     sim_note(sim, "%s: connection %llu is up", sim_process_name(p), (unsigned long long)c);
-    p->transport.events->on_up(p->transport.receiver, p->is_node ? c : conn->node);
+    const struct quo_transport *t = transport_of(p, conn);
+    if (is_told(p, side, conn))
+        t->events->on_up(t->receiver, peer_name(p, c));
+}
+
+static void tell_down(struct sim_process *p, uint64_t c)
+{
+    const struct sim_conn *conn = &sim_world->conns[c];
+    const struct quo_transport *t = transport_of(p, conn);
+    if (is_told(p, side_of(p, conn), conn))
+        t->events->on_down(t->receiver, peer_name(p, c));
 }
 
 static void drop_stalled(struct sim_conn *conn, uint32_t d)
@@ -313,6 +416,18 @@ static void tell_other_side(struct sim *sim, uint64_t c, uint32_t side)
     sim_at(sim, sim->now + delay, SIM_EVENT_DOWN, peer, c, NULL);
 }
 
+static void close_side(struct sim *sim, uint64_t c, uint32_t side)
+{
+    struct sim_conn *conn = &sim->conns[c];
+    conn->closed[side] = true;
+    conn->open[side] = false;
+    conn->cut = true;
+    drop_stalled(conn, side);
+    tell_other_side(sim, c, side);
+    if (side == SIM_TO_PROXY)
+        sim->link[conn->proxy][conn->node] = 0;
+}
+
 void sim_network_down(struct sim_process *p, uint64_t arg)
 {
     struct sim *sim = sim_world;
@@ -321,29 +436,23 @@ void sim_network_down(struct sim_process *p, uint64_t arg)
     const bool *blocked = sim->blocked[conn->proxy][conn->node];
     if ((arg & IF_STILL_BLOCKED) != 0 && !blocked[0] && !blocked[1])
         return;
-    uint32_t side = p->is_node ? SIM_TO_NODE : SIM_TO_PROXY;
+    uint32_t side = side_of(p, conn);
     if (conn->closed[side])
         return;
     bool was_open = conn->open[side];
-    conn->closed[side] = true;
-    conn->open[side] = false;
-    conn->cut = true;
-    drop_stalled(conn, side);
-    tell_other_side(sim, c, side);
-    if (!p->is_node) {
-        sim->link[p->number][conn->node] = 0;
+    close_side(sim, c, side);
+    if (side == SIM_TO_PROXY)
         retry_connect(p, conn->node);
-    }
     if (was_open) {
         sim_note(sim, "%s: connection %llu is down", sim_process_name(p), (unsigned long long)c);
-        p->transport.events->on_down(p->transport.receiver, p->is_node ? c : conn->node);
+        tell_down(p, c);
     }
 }
 
-void sim_network_cut(uint32_t proxy, uint32_t node)
+void sim_network_cut(uint32_t proxy, uint32_t index)
 {
     struct sim *sim = sim_world;
-    uint64_t c = sim->link[proxy][node];
+    uint64_t c = sim->link[proxy][index];
     if (c == 0 || sim->conns[c].cut)
         return;
     struct sim_conn *conn = &sim->conns[c];
@@ -357,21 +466,15 @@ void sim_network_cut(uint32_t proxy, uint32_t node)
 void sim_network_gone(struct sim_process *p)
 {
     struct sim *sim = sim_world;
-    uint32_t side = p->is_node ? SIM_TO_NODE : SIM_TO_PROXY;
     for (uint64_t c = 1; c <= sim->conn_count; c++) {
         struct sim_conn *conn = &sim->conns[c];
+        uint32_t side = side_of(p, conn);
         if (receiver_of(conn, side) != p || life_at(conn, side) != p->incarnation ||
             conn->closed[side])
             continue;
         if (conn->open[side] && p->is_node)
-            p->transport.events->on_down(p->transport.receiver, c);
-        conn->closed[side] = true;
-        conn->open[side] = false;
-        conn->cut = true;
-        drop_stalled(conn, side);
-        tell_other_side(sim, c, side);
-        if (!p->is_node)
-            sim->link[p->number][conn->node] = 0;
+            tell_down(p, c);
+        close_side(sim, c, side);
     }
 }
 
@@ -389,13 +492,13 @@ static void release_stalled(struct sim *sim, struct sim_conn *conn, uint32_t d)
     }
 }
 
-void sim_network_block(uint32_t proxy, uint32_t node, uint32_t d, bool blocked)
+void sim_network_block(uint32_t proxy, uint32_t index, uint32_t d, bool blocked)
 {
     struct sim *sim = sim_world;
-    if (sim->blocked[proxy][node][d] == blocked)
+    if (sim->blocked[proxy][index][d] == blocked)
         return;
-    sim->blocked[proxy][node][d] = blocked;
-    uint64_t c = sim->link[proxy][node];
+    sim->blocked[proxy][index][d] = blocked;
+    uint64_t c = sim->link[proxy][index];
     if (c == 0)
         return;
     struct sim_conn *conn = &sim->conns[c];

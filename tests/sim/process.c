@@ -37,6 +37,7 @@ void sim_process_init(struct sim_process *p, uint32_t index)
     struct sim *sim = sim_world;
     p->env.ops = &env_ops;
     p->transport = (struct quo_transport){.ops = &sim_transport_ops};
+    p->seats = (struct quo_transport){.ops = &sim_seat_ops};
     p->index = index;
     p->is_node = index < SIM_NODES_MAX;
     p->number = p->is_node ? index : index - SIM_NODES_MAX;
@@ -99,11 +100,19 @@ static void start_proxy(struct sim_process *p)
                                           .transport = &p->transport,
                                           .map = sim->maps[p->map],
                                           .ops_max = sim->swarm.ops_max,
-                                          .hedge_percent = sim->swarm.hedge_percent};
+                                          .hedge_percent = sim->swarm.hedge_percent,
+                                          .seats = sim_seats_of(p)};
     p->service = quo_service_new(&options);
     QUO_REQUIRE(p->service != NULL);
     for (uint32_t n = 0; n < sim->swarm.nodes; n++)
         sim_at(sim, sim->now + sim_below(&sim->rng, SIM_MS), SIM_EVENT_CONNECT, p, n, NULL);
+    for (uint32_t seat = 0; options.seats.transport != NULL && seat < sim_seats_count(sim);
+         seat++) {
+        uint32_t target = sim_seats_target(sim, p->number, seat);
+        if (target != SIM_SEAT_NONE)
+            sim_at(sim, sim->now + sim_below(&sim->rng, SIM_MS), SIM_EVENT_CONNECT, p,
+                   SIM_NODES_MAX + target, NULL);
+    }
 }
 
 void sim_process_start(struct sim_process *p, uint32_t map)
@@ -117,7 +126,7 @@ void sim_process_start(struct sim_process *p, uint32_t map)
     p->timer_at = SIM_NEVER;
     p->timer_spins = 0;
     p->map = map;
-    p->transport.events = NULL;
+    p->transport.events = p->seats.events = NULL;
     uint64_t life = sim->seed;
     life = sim_splitmix(&life) ^ ((uint64_t)p->index << 32 | p->incarnation);
     sim_rng_seed(&p->rng, life);

@@ -18,6 +18,8 @@ static struct sim_swarm calm(enum quo_kind kind, uint8_t rs, uint8_t ws)
                               .sync_max_us = 20,
                               .load_max_us = 100,
                               .think_max_us = 1,
+                              .loops = 1,
+                              .retention_s = QUO_RETENTION_DEFAULT_S,
                               .ops_max = 16};
 }
 

@@ -7,6 +7,7 @@
  *
  *   process.c  starts, stops, freezes proxies and nodes; their env port; turns
  *   network.c  connections and packets; the transport port of both ends
+ *   seats.c    which proxies hand writes to which
  *   disk.c     what is visible and what is durable; the store port
  *   keys.c     keys and values           choose.c   what clients do
  *   client.c   requests and their answers again.c   tried again, resolved: one operation all the
@@ -59,7 +60,7 @@ enum sim_event_kind {
     SIM_EVENT_DISK,    /* a commit or load of node `process` completes */
     SIM_EVENT_UP,      /* `process` learns that connection `arg` is there */
     SIM_EVENT_DOWN,    /* ... or gone */
-    SIM_EVENT_CONNECT, /* proxy `process` tries to reach node `arg` */
+    SIM_EVENT_CONNECT, /* proxy `process` tries to reach process `arg` */
     SIM_EVENT_SUBMIT,  /* operation `arg` reaches proxy `process` */
     SIM_EVENT_ABANDON, /* the client of operation `arg` hangs up */
     SIM_EVENT_CLIENT,  /* client `arg` makes its next operation */
@@ -152,6 +153,7 @@ struct sim_frame {
     uint8_t body[];
 };
 
+/* To the end that accepted the connection, mostly a node; to the proxy that made it. */
 enum { SIM_TO_NODE = 0, SIM_TO_PROXY = 1 };
 
 struct sim_packet {
@@ -163,7 +165,8 @@ struct sim_packet {
 
 /* One connection. Either side may believe in it longer than the other. */
 struct sim_conn {
-    uint32_t proxy, node;           /* indices */
+    uint32_t proxy;                 /* number of the proxy that made it */
+    uint32_t node;                  /* index of the process that accepted it */
     uint32_t proxy_life, node_life; /* incarnations at both ends */
     bool cut;                       /* what is sent from now on goes nowhere */
     bool emptied;                   /* what was under way is lost as well */
@@ -187,7 +190,8 @@ struct sim_outbox {
 struct sim_process {
     struct quo_env env;
     struct quo_transport transport;
-    uint32_t index; /* nodes first, then proxies */
+    struct quo_transport seats; /* of a proxy: the others */
+    uint32_t index;             /* nodes first, then proxies */
     bool is_node;
     uint32_t number; /* among its kind */
     bool alive;
@@ -307,6 +311,7 @@ struct sim_swarm {
     uint32_t weight_get, weight_put, weight_delete, weight_cas, weight_add;
     uint32_t keyed_permille, again_permille, resolve_permille;
     bool seats;                        /* proxies reach each other */
+    uint32_t loops;                    /* processes that are loops of one proxy to the others */
     uint32_t weight_level[QUO_LEVELS]; /* by enum quo_level */
     uint32_t hedge_percent;
     uint32_t ops_max;    /* of a proxy at once */
@@ -384,9 +389,10 @@ struct sim {
     struct sim_process processes[SIM_PROCESSES_MAX];
     struct sim_disk disks[SIM_NODES_MAX];
     struct sim_conn *conns;
-    uint64_t conn_count;                           /* connection 0 is none */
-    uint64_t link[SIM_PROXIES_MAX][SIM_NODES_MAX]; /* the proxy's current connection */
-    bool blocked[SIM_PROXIES_MAX][SIM_NODES_MAX][2];
+    uint64_t conn_count; /* connection 0 is none */
+    /* By the number of a proxy and the index of whom it reaches: its current connection. */
+    uint64_t link[SIM_PROXIES_MAX][SIM_PROCESSES_MAX];
+    bool blocked[SIM_PROXIES_MAX][SIM_PROCESSES_MAX][2];
 
     struct sim_op ops[SIM_OPS_MAX];
     uint32_t op_count, open_ops;
@@ -480,15 +486,30 @@ void sim_process_end_turn(struct sim_process *process);
 void sim_process_handle(struct sim_process *process, const struct sim_event *event);
 const char *sim_process_name(const struct sim_process *process);
 
+/* seats.c: the other proposers, as a proxy's service numbers them */
+/* A peer that is not one of them: somebody who only sends FORWARD here. */
+#define SIM_SEAT_GUEST (UINT64_C(1) << 32)
+#define SIM_SEAT_NONE UINT32_MAX
+struct quo_seats sim_seats_of(struct sim_process *proxy);
+uint32_t sim_seats_count(const struct sim *sim);
+/* Proxies of the map. */
+uint32_t sim_seats_proxies(const struct sim *sim);
+/* The number of the proxy that sits there; SIM_SEAT_NONE: nobody, or the proxy itself. */
+uint32_t sim_seats_target(const struct sim *sim, uint32_t proxy, uint64_t seat);
+/* The seat of another proxy; SIM_SEAT_NONE: it has none. */
+uint32_t sim_seats_seat(const struct sim *sim, uint32_t proxy, uint32_t other);
+/* Whether both are loops of one proxy. */
+bool sim_seats_is_lane(const struct sim *sim, uint32_t proxy, uint32_t other);
+
 /* network.c */
-extern const struct quo_transport_ops sim_transport_ops;
+extern const struct quo_transport_ops sim_transport_ops, sim_seat_ops;
 void sim_network_flush(struct sim_process *process);
-void sim_network_connect(struct sim_process *proxy, uint32_t node);
-/* Breaks the connection between a proxy and a node, if there is one. */
-void sim_network_cut(uint32_t proxy, uint32_t node);
+void sim_network_connect(struct sim_process *proxy, uint32_t index);
+/* Breaks the connection between a proxy and a process, if there is one. */
+void sim_network_cut(uint32_t proxy, uint32_t index);
 /* Both ends of a process are gone at once. */
 void sim_network_gone(struct sim_process *process);
-void sim_network_block(uint32_t proxy, uint32_t node, uint32_t direction, bool blocked);
+void sim_network_block(uint32_t proxy, uint32_t index, uint32_t direction, bool blocked);
 void sim_network_up(struct sim_process *process, uint64_t conn);
 void sim_network_down(struct sim_process *process, uint64_t conn);
 void sim_network_deliver(struct sim_process *process, struct sim_packet *packet);

@@ -144,6 +144,8 @@ static void draw_consensus(struct sim_rng *rng, struct sim_swarm *s)
     s->counters = sim_chance(rng, 500) ? (uint32_t)sim_between(rng, 1, SIM_COUNTERS_MAX) : 0;
     s->keyed_permille = sim_chance(rng, 700) ? (uint32_t)sim_between(rng, 100, 1000) : 0;
     s->again_permille = (uint32_t)sim_between(rng, 200, 1000);
+    s->seats = sim_chance(rng, 600);
+    s->loops = s->seats && sim_chance(rng, 400) ? 2 : 1;
     s->resolve_permille = sim_chance(rng, 700) ? (uint32_t)sim_between(rng, 100, 1000) : 0;
     if (sim_chance(rng, 700)) {
         s->keys = (uint32_t)sim_between(rng, 1, 2);
@@ -161,7 +163,7 @@ static void draw_consensus(struct sim_rng *rng, struct sim_swarm *s)
 struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind)
 {
     struct sim_rng rng;
-    struct sim_swarm s = {.kind = kind, .retention_s = QUO_RETENTION_MAX_S};
+    struct sim_swarm s = {.kind = kind, .retention_s = QUO_RETENTION_MAX_S, .loops = 1};
     sim_rng_seed(&rng, seed ^ 0x73776172);
     draw_shape(&rng, &s);
     draw_network(&rng, &s);
@@ -193,5 +195,7 @@ void sim_swarm_print(FILE *out, const struct sim_swarm *s)
     for (uint32_t kind = 0; kind < SIM_FAULT_KINDS; kind++)
         if (s->fault_gap_us > 0 && s->weight_fault[kind] > 0)
             fprintf(out, " %s", sim_fault_names[kind]);
+    fprintf(out, "%s", s->seats ? ", proxies reach each other" : "");
+    fprintf(out, "%s", s->loops > 1 ? ", with two loops each" : "");
     fprintf(out, "%s%s\n", s->stale_maps ? ", stale maps" : "", s->move ? ", move" : "");
 }
