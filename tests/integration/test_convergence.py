@@ -84,7 +84,8 @@ class Convergence(ClusterTest):
         self.write(b"other")
         node.kill()
         node.start()
-        wait_until(lambda: metric(node, "trees_rebuilt_total") == PARTITIONS, 60, "all trees are made")
+        wait_until(lambda: metric(node, "trees_rebuilt_total") == PARTITIONS, 60,
+                   "all trees are made")
 
 
 class ConvergenceOfConsensus(Convergence):
