@@ -2,8 +2,11 @@
 
 #include "quorate/limits.h"
 
-void quo_clocks_take(struct quo_clocks *clocks, uint8_t member, uint64_t now_ms)
+void quo_clocks_take(struct quo_clocks *clocks, uint8_t member, struct quo_version refused,
+                     uint64_t now_ms)
 {
+    if (quo_version_ms(refused) <= now_ms)
+        return;
     clocks->behind |= QUO_MEMBER(member);
     clocks->ms[member] = now_ms;
 }

@@ -12,7 +12,10 @@ struct quo_clocks {
     uint64_t ms[QUO_MEMBERS_MAX]; /* what their clocks read */
 };
 
-void quo_clocks_take(struct quo_clocks *clocks, uint8_t member, uint64_t now_ms);
+/* `member` answered SKEW to a version, with its clock at now_ms. One that is not behind that version
+ * any more has jumped since: it is left out, or we would follow it into the future. */
+void quo_clocks_take(struct quo_clocks *clocks, uint8_t member, struct quo_version refused,
+                     uint64_t now_ms);
 
 /* The latest clock that `need` of these replicas have reached (all of them, if they are fewer).
  * Returns false, *ret_ms untouched, if nobody answered SKEW, or if `seen`, above which the next

@@ -264,7 +264,7 @@ static void take_refusal(struct quo_put *put, const struct quo_event *event)
     if (!quo_tally_is_proof(status))
         put->maybe |= QUO_MEMBER(event->member);
     if (status == QUO_SKEW)
-        quo_clocks_take(&put->clocks, event->member, event->reply->now_ms);
+        quo_clocks_take(&put->clocks, event->member, put->tag, event->reply->now_ms);
     if (QUO_MUTANT(RETAG_AFTER_NACK)) {
         put->seen = quo_version_max(put->seen, event->reply->promised);
         put->seen = quo_version_max(put->seen, event->reply->floor);

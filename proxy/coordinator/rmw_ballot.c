@@ -139,5 +139,5 @@ void quo_rmw_take_refusal(struct quo_rmw *rmw, uint8_t member, const struct quo_
     if (status == QUO_NACK)
         rmw->contending |= QUO_MEMBER(member);
     if (status == QUO_SKEW)
-        quo_clocks_take(&rmw->clocks, member, reply->now_ms);
+        quo_clocks_take(&rmw->clocks, member, rmw->ballot, reply->now_ms);
 }
