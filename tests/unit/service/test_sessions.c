@@ -92,6 +92,29 @@ static void a_blind_write_is_above(void **state)
         1);
 }
 
+/* Whoever is handed a write holds a promise from before. */
+static void a_write_that_is_handed_on_is_above(void **state)
+{
+    (void)state;
+    world_free(&w);
+    world_init(&w, 1, 2);
+    const char *key = world_key_of_loop(&w, 0, 1, 0);
+    struct quo_request put = world_request(&w, 0, QUO_REQUEST_PUT, key, "one");
+
+    world_do(&w, 1, &put, &a);
+    put.value = quo_slice_of("two");
+    put.above = ahead_of(a.response.change.changed);
+    world_do(&w, 0, &put, &b);
+    assert_int_equal(b.response.verdict, QUO_VERDICT_WRITTEN);
+    assert_int_equal(WORLD_COUNTED(&w, 1, forwarded_in), 1);
+    assert_true(b.response.change.changed.hlc > put.above);
+    put.value = quo_slice_of("three");
+    put.above = b.response.change.changed.hlc;
+    world_do(&w, 0, &put, &a);
+    assert_int_equal(a.response.verdict, QUO_VERDICT_WRITTEN);
+    assert_true(a.response.change.changed.hlc > put.above);
+}
+
 static void what_is_too_far_ahead_is_refused(void **state)
 {
     (void)state;
@@ -120,6 +143,7 @@ int main(void)
         TEST(a_cold_write_is_above),
         TEST(a_warm_promise_below_is_not_used),
         TEST(a_blind_write_is_above),
+        TEST(a_write_that_is_handed_on_is_above),
         TEST(what_is_too_far_ahead_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
