@@ -91,6 +91,9 @@
 #define QUO_REPAIR_SLOTS 4096u       /* repairs that one loop begins in that time at most */
 #define QUO_REPAIRS_MAX 256u         /* repairs under way on one loop */
 #define QUO_REPAIR_TIMEOUT_MS 1000u  /* how long a repair is awaited */
+#define QUO_MENDS_MAX 16u            /* keys that nodes asked to settle, under way on one loop */
+#define QUO_MEND_EVERY_MS 1000u      /* between two attempts at one key on one loop, at least */
+#define QUO_MEND_SLOTS 256u          /* attempts that one loop begins in that time at most */
 #define QUO_JSON_DEPTH_MAX 100u      /* nested objects and arrays of a merge patch or its target */
 #define QUO_JSON_MEMBERS_MAX 262144u /* of all objects of such a document, but those in arrays */
 #define QUO_IDEMPOTENCY_KEY_MAX 255u

@@ -3,6 +3,7 @@
 #include "proxy/service/drive.h"
 #include "proxy/service/forward.h"
 #include "proxy/service/handed.h"
+#include "proxy/service/mend.h"
 
 static uint8_t member_of(const struct quo_op *op, uint64_t peer)
 {
@@ -84,6 +85,8 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     struct quo_event event = {.type = QUO_EVENT_REPLY, .now_us = quo_mono_us(service->env)};
     struct quo_msg_reply reply;
 
+    if (frame->type == QUO_MESSAGE_MEND)
+        quo_mend_take(service, frame);
     if (frame->type != QUO_MESSAGE_REPLY)
         return;
     struct quo_op *op = quo_ops_find(&service->ops, frame->id, &event.round);
