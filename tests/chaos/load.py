@@ -18,7 +18,7 @@ OPERATION_MS = 700
 CLIENT_SECONDS = 2.0  # patience beyond the operation's own timeout: proxies are paused too
 HASTY_SHARE, HASTY_SECONDS = 0.1, 0.02  # of those who send again: they do not wait for an answer
 HURRIED_SHARE, HURRIED_MS = 0.1, 20  # of writes through consensus: the proxy has hardly any time
-RETRY_SECONDS = 12  # well below the namespaces' retention
+RETRY_SECONDS = 17  # below the namespaces' retention
 RECENT_SECONDS = 4
 RACE_SHARE = 0.2  # of writes that are sent again while somebody has them resolved
 
