@@ -12,8 +12,8 @@ struct quo_clocks {
     uint64_t ms[QUO_MEMBERS_MAX]; /* what their clocks read */
 };
 
-/* `member` answered SKEW to a version, with its clock at now_ms. One that is not behind that version
- * any more has jumped since: it is left out, or we would follow it into the future. */
+/* `member` answered SKEW to a version, with its clock at now_ms. One that is not behind that
+ * version any more has jumped since: it is left out, or we would follow it into the future. */
 void quo_clocks_take(struct quo_clocks *clocks, uint8_t member, struct quo_version refused,
                      uint64_t now_ms);
 

@@ -145,7 +145,7 @@ struct quo_service_stats {
     _Atomic uint64_t warm_starts, warm_hits, preemptions, forwards, forwarded_in, replays, declined,
         queued;
     _Atomic uint64_t looks, repairs, repairs_shed; /* of reads that had answered */
-    _Atomic uint64_t mends; /* keys settled because a node asked */
+    _Atomic uint64_t mends;                        /* keys settled because a node asked */
 };
 const struct quo_service_stats *quo_service_stats(const struct quo_service *service);
 

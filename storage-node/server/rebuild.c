@@ -51,11 +51,10 @@ static struct quo_touched *touch(struct quo_rebuild *rebuild, struct quo_slice k
     struct quo_touched *touched = malloc(sizeof *touched + key.len);
     if (touched == NULL)
         return NULL;
-    *touched = (struct quo_touched){
-        .entry = {.key = quo_slice(touched->key, key.len), .state = QUO_OVERLAY_TOUCHED},
-        .next = rebuild->touched,
-    };
+    *touched =
+        (struct quo_touched){.entry = {.state = QUO_OVERLAY_TOUCHED}, .next = rebuild->touched};
     memcpy(touched->key, key.data, key.len);
+    touched->entry.key = quo_slice(touched->key, key.len);
     quo_overlay_insert(&rebuild->table, &touched->entry);
     rebuild->touched = touched;
     rebuild->touched_count++;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # labels: integration
-"""What an operation of a quiet key costs: round trips as its receipt says, requests and syncs as the
-nodes' counters say."""
+"""What an operation of a quiet key costs: round trips as its receipt says, requests and syncs as
+the nodes' counters say."""
 import re
 import unittest
 

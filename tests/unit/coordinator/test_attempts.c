@@ -9,6 +9,8 @@
 #include "proxy/coordinator/coordinator.h"
 #include "quorate/record.h"
 
+#define FAR (UINT64_C(1) << 40) /* ahead of every clock here */
+
 static const struct quo_namespace ns = {.id = 1, .kind = QUO_KIND_LWW, .n = 3, .rs = 2, .ws = 2};
 static const struct quo_consistency strong = {
     .level = QUO_LEVEL_STRONG, .strong = true, .n = 3, .r = 2, .w = 2, .dw = 2, .timeout_ms = 1000};
@@ -147,7 +149,7 @@ static void a_write_that_every_clock_refuses(void **state)
     reply(&c, 1, QUO_OK, 0, NULL);
     for (unsigned i = 0; i <= QUO_ATTEMPTS_MAX; i++) {
         assert_false(quo_coordinator_answered(&c));
-        step(&c, (struct quo_event){.type = QUO_EVENT_TAGGED, .tag = {9 + i, 1}});
+        step(&c, (struct quo_event){.type = QUO_EVENT_TAGGED, .tag = {FAR + i, 1}});
         for (uint8_t member = 0; member < 3; member++)
             reply(&c, member, QUO_SKEW, 0, NULL);
     }
@@ -243,7 +245,7 @@ static void a_consensus_write_that_every_clock_refuses(void **state)
     start_rmw(&c, 0);
     for (unsigned i = 0; i <= QUO_ATTEMPTS_MAX; i++) {
         assert_false(quo_coordinator_answered(&c));
-        tag(&c, i + 1);
+        tag(&c, FAR + i);
         reply(&c, 0, QUO_SKEW, 0, NULL);
         reply(&c, 1, QUO_SKEW, 0, NULL);
     }
