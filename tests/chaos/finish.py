@@ -27,10 +27,10 @@ async def resolve_rest(load, workers=24):
     async def decide(item):
         wish, record, link = item
         decision = await resolve.resolve(load, wish, link, RESOLVE_SECONDS)
-        if decision is None:
+        if decision:
+            resolve.settle(load, wish, record, decision)
+        elif not wish.key.full:  # else there may be no room for a fence
             load.problems.append(f"after everything was healed, {link} cannot be resolved")
-            return
-        resolve.settle(load, wish, record, decision)
 
     await _spread(work, workers, decide)
 
