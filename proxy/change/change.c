@@ -95,7 +95,8 @@ static bool may_be_hidden(const struct apply *a)
 {
     const struct quo_version from =
         quo_lineage_from(a->identity, &a->change->opid, a->context->floor);
-    return a->context->sent && quo_version_compare(from, a->context->first) >= 0;
+    return (a->context->sent || a->context->shared) &&
+           quo_version_compare(from, a->context->first) >= 0;
 }
 
 /* Whether earlier requests with the same key would be seen. What was submitted long ago, and waited
@@ -254,6 +255,12 @@ static void forget_counter(const struct apply *a)
     a->result->counter = 0;
 }
 
+/* Nothing is decided by this; another proposer may yet decide otherwise. */
+static enum quo_decision give_up(const struct apply *a, enum quo_change_code code)
+{
+    return a->context->shared ? admit_ignorance(a) : decline(a, code);
+}
+
 /* Every rule of an operation that the ring does not know, in the order in which they count. */
 static enum quo_decision decide(const struct apply *a, struct quo_record *made)
 {
@@ -262,19 +269,19 @@ static enum quo_decision decide(const struct apply *a, struct quo_record *made)
     if (!QUO_MUTANT(HIST_IGNORED) && may_be_hidden(a))
         return admit_ignorance(a);
     if (!QUO_MUTANT(HIST_IGNORED) && !sees_earlier_requests(a))
-        return a->context->sent ? admit_ignorance(a) : decline(a, QUO_CHANGE_HISTORY_LOST);
+        return a->context->sent ? admit_ignorance(a) : give_up(a, QUO_CHANGE_HISTORY_LOST);
 
-    const bool is_keyed = quo_opid_is_keyed(&a->change->opid);
+    const bool is_found_again = quo_opid_is_keyed(&a->change->opid) || a->context->shared;
     const enum quo_change_code code = make_value(a, made);
     if (code == QUO_CHANGE_TOO_LARGE)
         forget_counter(a);
     if (code == QUO_CHANGE_NO_MEMORY)
-        return decline(a, code);
-    if (code != QUO_CHANGE_DONE && (!is_keyed || QUO_MUTANT(FAILURE_NOT_RECORDED)))
+        return give_up(a, code);
+    if (code != QUO_CHANGE_DONE && (!is_found_again || QUO_MUTANT(FAILURE_NOT_RECORDED)))
         return decline(a, code);
     if (!remember(a, code, made)) {
         forget_counter(a);
-        return decline(a, QUO_CHANGE_RING_FULL);
+        return give_up(a, QUO_CHANGE_RING_FULL);
     }
     if (code != QUO_CHANGE_DONE)
         QUO_PROBE(FAILURE_RECORDED);

@@ -50,7 +50,10 @@ struct quo_change_context {
     struct quo_version ballot; /* of the record to make */
     struct quo_version first;  /* the first ballot of this attempt */
     bool sent;                 /* an ACC of this attempt may have left already */
-    struct quo_version floor;  /* the highest that the promises showed */
+    /* Another proposer may be at the same operation, without a key as well: what is decided here
+     * must be found there. */
+    bool shared;
+    struct quo_version floor; /* the highest that the promises showed */
     uint32_t retention_s;
     uint32_t value_max;
 };

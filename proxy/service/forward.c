@@ -85,6 +85,7 @@ static bool must_wait(struct quo_service *service, struct quo_op *op, bool sent)
     op->forward.under_way = false;
     op->forward.came_back = true;
     op->forward.sent = sent;
+    op->is_shared |= sent;
     quo_contended_clear(&service->contended, op->name.hash);
     if (op->turn.state == QUO_TURN_NONE)
         (void)quo_queue_join(&service->queue, op);

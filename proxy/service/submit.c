@@ -178,6 +178,7 @@ static void fill(struct quo_service *service, struct quo_op *op, const struct qu
         return;
     op->origin.is_set = true;
     op->origin.hops = handed->hops;
+    op->is_shared = handed->hops > 0;
     op->origin.sent = handed->sent;
     op->origin.first = handed->first;
     op->origin.peer = handed->peer;

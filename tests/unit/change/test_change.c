@@ -577,6 +577,39 @@ static void unkeyed_history_does_not_wait_for_keys(void **state)
     apply(w, 90, &add, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
 }
 
+/* Another proposer may be at it: what is answered here must be what it finds. */
+static void shared_failures_are_recorded(void **state)
+{
+    struct world *w = *state;
+    struct quo_change first = put_of(unkeyed(1), "v"), put = put_of(unkeyed(2), "w");
+    struct quo_change delete = {.type = QUO_CHANGE_DELETE, .opid = unkeyed(3)};
+
+    apply(w, 10, &first, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
+    put.condition = QUO_CONDITION_ABSENT;
+    w->context.shared = true;
+    apply(w, 20, &put, QUO_DECISION_WRITE, QUO_CHANGE_CONDITION);
+    assert_changed(w, 10);
+    w->context.shared = false;
+    apply(w, 30, &delete, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
+    /* The other one, whose condition would hold by now. */
+    w->context.shared = w->is_retry = true;
+    apply(w, 40, &put, QUO_DECISION_FOUND, QUO_CHANGE_CONDITION);
+}
+
+/* Nor may it say of a past that it does not see that nothing was in it. */
+static void shared_operations_need_their_history(void **state)
+{
+    struct world *w = *state;
+    struct quo_change put = put_of(unkeyed(2), "w");
+
+    blind_write(w, 50, "5");
+    w->context.shared = w->is_retry = true;
+    w->context.first = at(40);
+    apply(w, 60, &put, QUO_DECISION_UNPROVABLE, QUO_CHANGE_HISTORY_LOST);
+    w->context.first = at(55);
+    apply(w, 60, &put, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
+}
+
 static void keys_need_their_history(void **state)
 {
     struct world *w = *state;
@@ -738,6 +771,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(stops_at_a_full_ring, set_up, tear_down),
         cmocka_unit_test_setup_teardown(admits_ignorance, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unkeyed_history_does_not_wait_for_keys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shared_failures_are_recorded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shared_operations_need_their_history, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_need_their_history, set_up, tear_down),
         cmocka_unit_test_setup_teardown(resolves_what_was_decided, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fences_what_was_not, set_up, tear_down),
