@@ -368,7 +368,8 @@ static void on_reply(struct quo_get *get, const struct quo_event *event,
                      struct quo_effects *effects)
 {
     if (event->reply->status == QUO_WRONG_EPOCH && event->newer != NULL) {
-        get->plan = *event->newer;
+        if (get->outcome.restarts < QUO_ATTEMPTS_MAX)
+            get->plan = *event->newer;
         restart(get, event->now_us, effects);
     } else if (get->phase == QUO_GET_QUERY) {
         on_query_reply(get, event, effects);

@@ -324,9 +324,10 @@ static void on_query_reply(struct quo_put *put, const struct quo_event *event,
     if (!quo_members_has(quo_put_waiting(put), event->member))
         return;
     if (event->reply->status == QUO_WRONG_EPOCH && event->newer != NULL) {
+        if (!may_try_again(put, effects))
+            return;
         put->plan = *event->newer;
-        if (may_try_again(put, effects))
-            begin_query(put, event->now_us, effects);
+        begin_query(put, event->now_us, effects);
         return;
     }
     quo_query_reply(&put->query, &put->plan, event->member, event->reply, effects);

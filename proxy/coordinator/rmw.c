@@ -76,6 +76,9 @@ static void on_newer_epoch(struct quo_rmw *rmw, const struct quo_event *event,
     if (!quo_rmw_may_try_again(rmw, effects))
         return;
     rmw->plan = *event->newer;
+    /* What was said in the old epoch, members of the new plan have not said. */
+    rmw->promises = (struct quo_query){0};
+    rmw->acks = (struct quo_tally){0};
     if (rmw->warm)
         QUO_PROBE(WARM_LOST);
     if (is_accept && QUO_MUTANT(ACC_ACROSS_EPOCHS))
