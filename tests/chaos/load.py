@@ -197,7 +197,7 @@ class Story:
             if self.links and wish.name and self.race is None \
                     and load.random.random() < RACE_SHARE:
                 self.race = asyncio.ensure_future(
-                    resolve.resolve(load, wish, self.links[-1], resolve.SECONDS))
+                    resolve.resolve(load, wish, self.links[-1], load.resolve_seconds))
 
     def pause(self):
         """Seconds until it is sent again."""
@@ -220,7 +220,8 @@ class Story:
         if first == "unknown" and wish.is_write():
             self.tally["unknown at first"] += 1
             if self.links and may_resolve and decision is None:
-                decision = await resolve.resolve(load, wish, self.link(), resolve.SECONDS)
+                decision = await resolve.resolve(load, wish, self.link(),
+                                                 load.resolve_seconds)
         if decision:
             resolve.settle(load, wish, record, decision)
         elif first == "unknown" and self.links:
@@ -235,6 +236,8 @@ class Load:
 
     def __init__(self, proxies, rate, seed, retention):
         self.proxies, self.rate, self.retention = proxies, rate, retention
+        # How long somebody insists on a decision while faults go on: until it is too late.
+        self.resolve_seconds = min(20, retention / 2 - 4)
         self.random = random.Random(f"load-{seed}")
         self.histories = {}  # workload -> key's name -> records
         self.keys = {}  # name -> Key

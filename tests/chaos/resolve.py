@@ -9,7 +9,6 @@ import time
 
 from wire import Connections, Refused
 
-SECONDS = 6  # for a decision while faults go on
 RESOLVE_MS = 700
 PATIENCE_SECONDS = 2.0
 ASK_AFTERWARDS = 0.25  # of the decisions: what GET says of the operation

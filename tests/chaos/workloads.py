@@ -6,7 +6,7 @@ from load import Key, Wish
 OPERATIONS_PER_KEY = 200
 UNKNOWN_PER_KEY = 24  # open-ended writes are what makes a verdict expensive
 CLIENTS_PER_KEY = 6
-COUNTERS = 10  # of a group at a time: a record remembers no more than 240 Idempotency-Keys
+COUNTERS = 20  # of a group at a time: a record remembers no more than 240 Idempotency-Keys
 TAGS_KEPT = 8
 
 # (share, what, level). A cas names the tag of what was seen last, or sometimes of something older.
@@ -60,7 +60,7 @@ class Group:
             await self.act(client)
 
 
-RETENTION_SHORT = 60  # seconds; after that a record has room again while the run still lasts
+RETENTION_SHORT = 600  # seconds; up to that a record has room again while a long run lasts
 
 
 class RegisterGroup(Group):
