@@ -7,6 +7,7 @@
 #include "sim.h"
 
 #define TRIES_MAX 5u
+#define VALUE_OF_NOBODY INT64_C(-1)
 #define RESOLVER_CLIENT (SIM_CLIENTS_MAX + 2)
 #define DOUBLED_PERMILLE 100u /* of writes whose outcome is known, sent again all the same */
 
@@ -46,10 +47,16 @@ static void decide(struct sim *sim, struct sim_op *first, const struct sim_told 
         seen->is_untold = !told->has_value;
         seen->value = told->has_value ? told->value : 0;
     }
-    if (seen->model == QUO_HISTORY_REGISTER && told->outcome == QUO_HISTORY_OK)
-        sim_sight_add(sim, seen->key, seen->value, seen->version);
-    else if (seen->model == QUO_HISTORY_REGISTER && told->saw)
-        sim_sight_add(sim, seen->key, told->seen, told->version);
+    /* The tag that was named may be that of the same value, from an attempt that came to nothing.
+     */
+    if (first->is_weak && told->outcome == QUO_HISTORY_FAILED &&
+        (!told->saw || told->seen == seen->expected))
+        seen->expected = VALUE_OF_NOBODY;
+    struct sim_sight sight = {.value = seen->value, .version = told->version};
+    if (told->outcome == QUO_HISTORY_FAILED)
+        sight.value = told->seen;
+    if (seen->model == QUO_HISTORY_REGISTER && (told->outcome == QUO_HISTORY_OK || told->saw))
+        sim_sight_add(sim, seen->key, &sight);
 }
 
 static void end_read(struct sim *sim, struct sim_op *op)
@@ -61,9 +68,10 @@ static void end_read(struct sim *sim, struct sim_op *op)
     seen->outcome = op->told.outcome;
     seen->value = op->told.value;
     seen->version = op->told.version;
-    bool linear = seen->level == QUO_LEVEL_STRONG || seen->level == QUO_LEVEL_ALL;
-    if (seen->outcome == QUO_HISTORY_OK && linear && seen->model == QUO_HISTORY_REGISTER)
-        sim_sight_add(sim, seen->key, seen->value, seen->version);
+    struct sim_sight sight = {.value = seen->value, .version = seen->version};
+    sight.is_weak = seen->level != QUO_LEVEL_STRONG && seen->level != QUO_LEVEL_ALL;
+    if (seen->outcome == QUO_HISTORY_OK && seen->model == QUO_HISTORY_REGISTER)
+        sim_sight_add(sim, seen->key, &sight);
 }
 
 static void end_write(struct sim *sim, struct sim_op *first, const struct sim_op *op)

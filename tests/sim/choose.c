@@ -62,6 +62,7 @@ static void make_cas(struct sim *sim, struct sim_op *op)
     }
     op->seen.expected = sight.value;
     op->expected = sight.version;
+    op->is_weak = sight.is_weak;
     op->condition = sight.value == 0 ? QUO_CONDITION_ABSENT : QUO_CONDITION_TAGS;
     if (sight.value != 0 && sim_chance(&sim->rng, 150)) {
         op->type = QUO_REQUEST_DELETE;
@@ -71,12 +72,14 @@ static void make_cas(struct sim *sim, struct sim_op *op)
 
 static void make_add(struct sim *sim, struct sim_op *op)
 {
-    static const int64_t steps[] = {1, 1, 1, 5, -1, -3};
-    op->seen.by = steps[sim_below(&sim->rng, QUO_COUNT(steps))];
-    if (sim_chance(&sim->rng, 300))
+    static const int64_t steps[] = {1, 1, 1, 5, -1, -3}, even[] = {2, 2, -2, -2, 3, -3};
+    if (sim_chance(&sim->rng, sim->swarm.bound_permille)) {
+        op->seen.by = even[sim_below(&sim->rng, QUO_COUNT(even))];
         op->seen.min = 0;
-    if (sim_chance(&sim->rng, 150))
-        op->seen.max = 10;
+        op->seen.max = sim_chance(&sim->rng, 500) ? 4 : INT64_MAX;
+        return;
+    }
+    op->seen.by = steps[sim_below(&sim->rng, QUO_COUNT(steps))];
 }
 
 static void make_key(struct sim *sim, struct sim_op *op)

@@ -94,8 +94,7 @@ bool sim_number_of(struct quo_slice bytes, int64_t *ret)
     return *end == '\0';
 }
 
-void sim_sight_add(struct sim *sim, uint32_t key, int64_t value, struct quo_version version)
+void sim_sight_add(struct sim *sim, uint32_t key, const struct sim_sight *sight)
 {
-    uint32_t at = sim->sight_count[key]++ % SIM_SIGHTS;
-    sim->sights[key][at] = (struct sim_sight){.value = value, .version = version};
+    sim->sights[key][sim->sight_count[key]++ % SIM_SIGHTS] = *sight;
 }

@@ -105,6 +105,18 @@ static void judge_ring(struct sim *sim, uint32_t node, uint32_t key, struct quo_
     }
 }
 
+/* What was said to have failed, or was fenced, is never chosen. */
+static void judge_writer(struct sim *sim, uint32_t key, const struct quo_record *record)
+{
+    if ((record->flags & QUO_RECORD_TOMBSTONE) != 0 || sim_key_model(key) != QUO_HISTORY_REGISTER)
+        return;
+    uint32_t value = sim_value_of(sim, record->value);
+    const struct sim_op *op = value == 0 ? NULL : &sim->ops[value - 1];
+    if (op != NULL && op->is_decided && op->seen.outcome != QUO_HISTORY_OK)
+        sim_accuse(sim, key, "operation %u was said not to have taken effect, and is chosen",
+                   value);
+}
+
 /* Whether a write quorum has accepted the version, though maybe not at one time. While replicas
  * change there are two quorums, and the answer is not given. */
 static bool is_chosen(const struct sim *sim, uint32_t key, const struct sim_known_version *known)
@@ -132,6 +144,7 @@ void sim_lineage_held(struct sim *sim, uint32_t node, uint32_t key, struct sim_k
     if (known->chosen || !is_chosen(sim, key, known))
         return;
     known->chosen = true;
+    judge_writer(sim, key, record);
     for (size_t i = 0; i < quo_ring_count(record->ring); i++) {
         struct quo_ring_entry entry = quo_ring_at(record->ring, i);
         judge_entry(sim, key, &entry);

@@ -3,6 +3,7 @@
 #include "sim.h"
 
 #define WALL_BASE_MS 1700000000000u
+#define HOUR_MS 3600000
 #define BURIAL_TURNS_MAX 10000u
 #define TIMER_SPINS_MAX 1000u
 
@@ -47,6 +48,8 @@ void sim_process_init(struct sim_process *p, uint32_t index)
     p->mono_offset_us = sim_between(&sim->rng, 1, SIM_S);
     int64_t skew = (int64_t)sim_between(&sim->rng, 0, 2 * sim->swarm.skew_ms);
     p->wall_offset_ms = skew - (int64_t)sim->swarm.skew_ms;
+    if (!p->is_node && sim_chance(&sim->rng, sim->swarm.late_permille))
+        p->wall_offset_ms -= HOUR_MS;
     int64_t drift = (int64_t)sim_between(&sim->rng, 0, 2 * sim->swarm.drift_ppm);
     p->drift_ppm = drift - (int64_t)sim->swarm.drift_ppm;
     p->timer_at = SIM_NEVER;

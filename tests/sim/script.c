@@ -2,14 +2,14 @@
 
 #define REACTION_US (2 * SIM_MS)
 
-static struct sim_swarm calm(enum quo_kind kind, uint8_t rs, uint8_t ws)
+static struct sim_swarm calm(enum quo_kind kind, uint32_t nodes, uint8_t rs, uint8_t ws)
 {
     return (struct sim_swarm){.kind = kind,
-                              .nodes = SCRIPT_NODES,
-                              .proxies = 3,
+                              .nodes = nodes,
+                              .proxies = 4,
                               .partitions = 1,
                               .keys = 1,
-                              .n = SCRIPT_NODES,
+                              .n = 3,
                               .rs = rs,
                               .ws = ws,
                               .latency_min_us = 1,
@@ -23,17 +23,47 @@ static struct sim_swarm calm(enum quo_kind kind, uint8_t rs, uint8_t ws)
                               .ops_max = 16};
 }
 
-struct script script_begin(struct sim *sim, enum quo_kind kind, uint8_t rs, uint8_t ws)
+static struct script begin(struct sim *sim, const struct sim_swarm *swarm)
 {
-    struct script script = {.sim = sim};
-    struct sim_swarm swarm = calm(kind, rs, ws);
+    struct script script = {.sim = sim, .nodes = swarm->nodes};
     sim->manual = true;
     sim->clients_only = true;
-    sim_begin(sim, 1, &swarm);
-    for (uint32_t i = 0; i < SCRIPT_NODES; i++)
+    sim_begin(sim, 1, swarm);
+    for (uint32_t i = 0; i < script.nodes; i++)
         script.node[i] = i;
     sim_advance(sim, 100 * SIM_MS);
     return script;
+}
+
+struct script script_begin(struct sim *sim, enum quo_kind kind, uint8_t rs, uint8_t ws)
+{
+    struct sim_swarm swarm = calm(kind, 3, rs, ws);
+    return begin(sim, &swarm);
+}
+
+struct script script_begin_move(struct sim *sim, enum quo_kind kind)
+{
+    struct sim_swarm swarm = calm(kind, SCRIPT_LETTERS, 2, 2);
+    swarm.move = true;
+    struct script script = begin(sim, &swarm);
+    const struct quo_entry *entry = &sim->maps[1]->entries[0];
+    uint32_t stays = SCRIPT_A;
+    for (uint32_t node = 0; node < SCRIPT_LETTERS; node++) {
+        uint64_t replica = sim->maps[0]->nodes[node].replica;
+        bool was = false, will_be = false;
+        for (uint8_t i = 0; i < 3; i++) {
+            was |= entry->replicas[i] == replica;
+            will_be |= entry->next[i] == replica;
+        }
+        script.node[!was ? SCRIPT_D : !will_be ? SCRIPT_C : stays++] = node;
+    }
+    return script;
+}
+
+void script_move(struct script *script)
+{
+    sim_move_step(script->sim);
+    script_wait(script, REACTION_US);
 }
 
 static bool waits(const struct script *script, uint32_t proxy, uint32_t node)
@@ -50,7 +80,7 @@ void script_name(struct script *script, uint32_t proxy)
 {
     uint32_t named = 0;
     for (uint32_t asked = 1; asked <= 1; asked--)
-        for (uint32_t node = 0; node < SCRIPT_NODES; node++)
+        for (uint32_t node = 0; node < script->nodes; node++)
             if (waits(script, proxy, node) == (asked == 1))
                 script->node[named++] = node;
 }
@@ -60,35 +90,63 @@ void script_wait(struct script *script, uint64_t us)
     sim_advance(script->sim, script->sim->now + us);
 }
 
-struct sim_op *script_call(struct script *script, uint32_t proxy, enum quo_history_type type,
+static struct sim_op *call(struct script *script, struct sim_op *op, uint32_t proxy,
                            enum quo_level level)
 {
-    struct sim *sim = script->sim;
-    struct sim_op *op = sim_op_new(sim, SIM_CLIENTS_MAX, type, SCRIPT_KEY);
     struct quo_ask ask = {
         .has_level = true, .level = level, .r = -1, .w = -1, .dw = -1, .timeout_ms = 10000};
-    QUO_REQUIRE(op != NULL);
-    sim_op_ask(sim, op, &ask);
-    sim_op_send(sim, op, proxy);
+    sim_op_ask(script->sim, op, &ask);
+    sim_op_send(script->sim, op, proxy);
     script_wait(script, REACTION_US);
     return op;
 }
 
+struct sim_op *script_call(struct script *script, uint32_t proxy, enum quo_history_type type,
+                           enum quo_level level)
+{
+    struct sim_op *op = sim_op_new(script->sim, SIM_CLIENTS_MAX, type, SCRIPT_KEY);
+    QUO_REQUIRE(op != NULL);
+    return call(script, op, proxy, level);
+}
+
+struct sim_op *script_cas(struct script *script, uint32_t proxy, const struct sim_sight *expected)
+{
+    struct sim_op *op = sim_op_new(script->sim, SIM_CLIENTS_MAX, QUO_HISTORY_CAS, SCRIPT_KEY);
+    QUO_REQUIRE(op != NULL);
+    op->condition = QUO_CONDITION_ABSENT;
+    if (expected != NULL) {
+        op->condition = QUO_CONDITION_TAGS;
+        op->seen.expected = expected->value;
+        op->expected = expected->version;
+    }
+    return call(script, op, proxy, QUO_LEVEL_STRONG);
+}
+
+struct sim_sight script_sight(const struct script *script, const struct sim_op *op, uint32_t letter)
+{
+    const struct sim_disk *disk = &script->sim->disks[script->node[letter]];
+    return (struct sim_sight){.value = op->seen.value,
+                              .version = op->is_decided ? op->seen.version
+                                                        : sim_disk_version(disk, SCRIPT_KEY)};
+}
+
 static bool matches(const struct script *script, const struct sim_packet *packet,
-                    uint32_t direction, uint32_t proxy, uint32_t letter, uint8_t type)
+                    uint32_t direction, uint32_t proxy, uint32_t letters, uint8_t type)
 {
     const struct sim_conn *conn = &script->sim->conns[packet->conn];
-    return packet->direction == direction && conn->proxy == proxy &&
-           (letter == SCRIPT_NODES || conn->node == script->node[letter]) &&
+    bool named = false;
+    for (uint32_t letter = 0; letter < script->nodes; letter++)
+        named |= (letters & 1u << letter) != 0 && conn->node == script->node[letter];
+    return packet->direction == direction && conn->proxy == proxy && named &&
            (type == 0 || packet->frames->type == type);
 }
 
-static bool arrive(struct script *script, uint32_t direction, uint32_t proxy, uint32_t letter,
+static bool arrive(struct script *script, uint32_t direction, uint32_t proxy, uint32_t letters,
                    uint8_t type)
 {
     struct sim *sim = script->sim;
     struct sim_packet **at = &sim->held;
-    while (*at != NULL && !matches(script, *at, direction, proxy, letter, type))
+    while (*at != NULL && !matches(script, *at, direction, proxy, letters, type))
         at = &(*at)->next;
     struct sim_packet *packet = *at;
     if (packet == NULL)
@@ -107,12 +165,12 @@ static bool arrive(struct script *script, uint32_t direction, uint32_t proxy, ui
 
 bool script_request(struct script *script, uint32_t proxy, uint32_t letter, uint8_t type)
 {
-    return arrive(script, SIM_TO_NODE, proxy, letter, type);
+    return arrive(script, SIM_TO_NODE, proxy, 1u << letter, type);
 }
 
 bool script_reply(struct script *script, uint32_t proxy, uint32_t letter)
 {
-    return arrive(script, SIM_TO_PROXY, proxy, letter, 0);
+    return arrive(script, SIM_TO_PROXY, proxy, 1u << letter, 0);
 }
 
 bool script_exchange(struct script *script, uint32_t proxy, uint32_t letter, uint8_t type)
@@ -122,8 +180,13 @@ bool script_exchange(struct script *script, uint32_t proxy, uint32_t letter, uin
 
 void script_flush(struct script *script, uint32_t proxy)
 {
-    while (arrive(script, SIM_TO_NODE, proxy, SCRIPT_NODES, 0) ||
-           arrive(script, SIM_TO_PROXY, proxy, SCRIPT_NODES, 0))
+    script_flush_with(script, proxy, SCRIPT_ALL);
+}
+
+void script_flush_with(struct script *script, uint32_t proxy, uint32_t letters)
+{
+    while (arrive(script, SIM_TO_NODE, proxy, letters, 0) ||
+           arrive(script, SIM_TO_PROXY, proxy, letters, 0))
         continue;
 }
 

@@ -272,6 +272,7 @@ struct sim_op {
     /* Of the first request. */
     enum quo_condition_type condition;
     struct quo_version expected; /* the entity tag that a cas names */
+    bool is_weak;                /* from a read that may show what was never chosen */
     bool is_keyed;
     bool is_named; /* `opid` and `since` are known */
     struct quo_opid opid;
@@ -286,6 +287,7 @@ struct sim_op {
 struct sim_sight {
     int64_t value;
     struct quo_version version;
+    bool is_weak; /* perhaps it was never chosen under this tag, and is there under another */
 };
 
 #define SIM_SIGHTS 4u
@@ -309,6 +311,7 @@ struct sim_swarm {
     uint32_t timeout_min_ms, timeout_max_ms, think_max_us, abandon_permille;
     uint32_t large_permille, numeric_permille, forbidden_permille;
     uint32_t weight_get, weight_put, weight_delete, weight_cas, weight_add;
+    uint32_t bound_permille; /* of additions, with bounds that they often meet */
     uint32_t keyed_permille, again_permille, resolve_permille;
     bool seats;                        /* proxies reach each other */
     uint32_t loops;                    /* processes that are loops of one proxy to the others */
@@ -320,7 +323,8 @@ struct sim_swarm {
     /* faults */
     uint32_t fault_gap_us; /* mean time between faults; 0: none */
     uint32_t weight_fault[16];
-    uint32_t skew_ms; /* first offsets of wall clocks */
+    uint32_t skew_ms;       /* first offsets of wall clocks */
+    uint32_t late_permille; /* of proxies, whose clocks are an hour late at first */
     uint32_t drift_ppm;
     bool node_clocks; /* the clocks that jump are the nodes'; else the proxies' */
     bool stale_maps, move;
@@ -553,7 +557,7 @@ uint32_t sim_value_of(const struct sim *sim, struct quo_slice bytes);
 /* What a counter's bytes say. Returns false if they are no number. */
 bool sim_number_of(struct quo_slice bytes, int64_t *ret);
 /* Remembers that a value was there. */
-void sim_sight_add(struct sim *sim, uint32_t key, int64_t value, struct quo_version version);
+void sim_sight_add(struct sim *sim, uint32_t key, const struct sim_sight *sight);
 
 /* client.c */
 /* Makes the first request of an operation; it still has to be sent. NULL when there is no room. */

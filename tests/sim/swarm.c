@@ -142,6 +142,7 @@ static void draw_consensus(struct sim_rng *rng, struct sim_swarm *s)
     s->weight_cas = (uint32_t)sim_between(rng, 2, 10);
     s->weight_add = (uint32_t)sim_between(rng, 2, 8);
     s->counters = sim_chance(rng, 500) ? (uint32_t)sim_between(rng, 1, SIM_COUNTERS_MAX) : 0;
+    s->bound_permille = (uint32_t)sim_between(rng, 200, 1000);
     s->keyed_permille = sim_chance(rng, 700) ? (uint32_t)sim_between(rng, 100, 1000) : 0;
     s->again_permille = (uint32_t)sim_between(rng, 200, 1000);
     s->seats = sim_chance(rng, 600);
@@ -151,12 +152,13 @@ static void draw_consensus(struct sim_rng *rng, struct sim_swarm *s)
         s->keys = (uint32_t)sim_between(rng, 1, 2);
         s->proxies = (uint32_t)sim_between(rng, 2, 3);
     }
-    /* Time in which a key is forgotten, and clocks that do not cheat about it. */
+    /* Time enough to forget a key; proxies' clocks may not make it pass. */
     if (sim_chance(rng, 150)) {
         s->retention_s = 1;
         s->skew_ms = QUO_MIN(s->skew_ms, 50u);
         s->drift_ppm = QUO_MIN(s->drift_ppm, 1000u);
-        s->weight_fault[SIM_FAULT_CLOCK] = 0;
+        s->node_clocks = false;
+        s->late_permille = sim_chance(rng, 500) ? 500 : 0;
     }
 }
 
