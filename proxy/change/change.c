@@ -80,6 +80,9 @@ static enum quo_decision replay(const struct apply *a, const struct quo_ring_ent
     a->result->has_counter = entry->code == QUO_CHANGE_BOUND ||
                              (a->change->type == QUO_CHANGE_ADD && entry->code == QUO_CHANGE_DONE);
     a->result->counter = a->result->has_counter ? entry->result : 0;
+    /* The counter that refused then need not be the one that is there now. */
+    if (entry->code == QUO_CHANGE_BOUND)
+        a->result->changed = QUO_VERSION_NONE;
     return QUO_DECISION_FOUND;
 }
 

@@ -63,7 +63,8 @@ struct quo_change_result {
     bool replayed; /* an earlier attempt, or with RESOLVE the operation itself, was found */
     bool has_counter;
     int64_t counter;            /* ADD: after it, or of BOUND the value found, which refused */
-    struct quo_version changed; /* what the answer names: of a change that took effect its own */
+    struct quo_version changed; /* what the answer names: of a change that took effect its own; none
+                                   of a bound that an earlier attempt met */
 };
 
 struct quo_changer;

@@ -152,7 +152,9 @@ void quo_answer_declined(const struct quo_answer_case *of, struct quo_answer *re
     describe(of, &problem);
     quo_answer_begin_data(ret, quo_problem_info(problem.type)->status, of);
     add_replayed(ret, response);
-    if (ret->status == 412 && value != NULL)
+    bool is_of_now =
+        response->change.code != QUO_CHANGE_BOUND || !quo_version_is_none(response->change.changed);
+    if (ret->status == 412 && value != NULL && is_of_now)
         quo_answer_add_etag(ret, value->changed);
     if (response->change.code == QUO_CHANGE_CONDITION && value != NULL &&
         of->operation->prefers_representation)

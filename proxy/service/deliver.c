@@ -122,6 +122,8 @@ void quo_deliver(struct quo_service *service, struct quo_op *op, const struct qu
     if (op->no_memory && response.verdict != QUO_VERDICT_TIMEOUT)
         be_without_memory(&response);
     fill_record(&response, record);
+    if (response.verdict == QUO_VERDICT_DECLINED && op->result.code == QUO_CHANGE_BOUND)
+        response.receipt.version = op->result.changed;
     count_answer(service, op, outcome, &response);
     quo_answer_fn *answer = op->answer;
     op->answer = NULL;

@@ -83,7 +83,8 @@ static void judge_entry(struct sim *sim, uint32_t key, const struct quo_ring_ent
     if (quo_version_is_none(effect->at)) {
         effect->at = entry->at;
         effect->code = entry->code;
-    } else if (!quo_version_equal(effect->at, entry->at)) {
+    } else if (!quo_version_equal(effect->at, entry->at) &&
+               (effect->code != QUO_CHANGE_FENCED || entry->code != QUO_CHANGE_FENCED)) {
         sim_accuse(sim, key, "an operation was decided twice, at %llx and at %llx",
                    (unsigned long long)effect->at.hlc, (unsigned long long)entry->at.hlc);
     } else if (effect->code != entry->code) {
