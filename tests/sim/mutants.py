@@ -41,8 +41,8 @@ SPECIAL = {
 }
 
 # Clients cannot see these, or hardly ever: a version from the future only makes writers wait, only
-# the receipt itself tells what a receipt claims, and the others take a chain of rare events before a
-# client is told something false.
+# the receipt itself tells what a receipt claims, and the others take a chain of rare events before
+# a client is told something false.
 HIDDEN_FROM_CLIENTS = {"NO_SKEW_GUARD", "NON_DURABLE_COUNTS", "RECEIPT_OVERCLAIMS",
                        "ACC_KEEPS_PROMISE", "NEXT_WITHOUT_STORE", "PROMISE_NOT_SYNCED",
                        "ACC_ACROSS_EPOCHS", "SEND_AFTER_DEADLINE", "STALE_BALLOT"}
