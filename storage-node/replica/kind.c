@@ -23,11 +23,11 @@ static unsigned allowed(enum quo_kind kind)
 enum quo_status quo_replica_kind(const struct quo_namespace *ns, uint8_t carried,
                                  enum quo_replica_op op)
 {
-    if (ns == NULL || carried != (uint8_t)ns->kind)
+    if (ns == NULL)
         return QUO_BAD_KIND;
-    if (!QUO_MUTANT(NO_KIND_MASK) && (allowed(ns->kind) & op) == 0)
-        return QUO_BAD_KIND;
-    return QUO_OK;
+    if (QUO_MUTANT(NO_KIND_MASK))
+        return QUO_OK;
+    return carried == (uint8_t)ns->kind && (allowed(ns->kind) & op) != 0 ? QUO_OK : QUO_BAD_KIND;
 }
 
 bool quo_replica_kind_promises(enum quo_kind kind)

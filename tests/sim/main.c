@@ -53,11 +53,11 @@ enum {
     KEY_HISTORY
 };
 
-#define KIND_BY_SEED ((enum quo_kind)0)
+#define KIND_OF_SEED ((enum quo_kind)0)
 
 struct options {
     uint64_t seed, seeds, seconds;
-    enum quo_kind kind;
+    enum quo_kind kind; /* or KIND_OF_SEED */
     bool trace, rare, hashes, clients_only;
     bool unsafe_disk, unsafe_amnesia;
     const char *history; /* a file */
@@ -70,7 +70,7 @@ struct totals {
 };
 
 static struct sim *world;
-static struct options options = {.seed = 1, .kind = QUO_KIND_LWW};
+static struct options options = {.seed = 1, .kind = KIND_OF_SEED};
 static struct totals totals;
 static const char *program;
 
@@ -165,7 +165,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         options.seconds = number(state, arg);
         return 0;
     case KEY_KIND:
-        options.kind = KIND_BY_SEED;
+        options.kind = KIND_OF_SEED;
         if (strcmp(arg, "each") != 0 && !quo_kind_parse(quo_slice_of(arg), &options.kind))
             argp_error(state, "--kind wants lww, cas, mixed, crdt or each");
         replay_with("--kind", arg);
@@ -207,8 +207,8 @@ static const struct argp_option known[] = {
     {"seed", KEY_SEED, "S", 0, "the first seed (1)", 0},
     {"seeds", KEY_SEEDS, "N", 0, "how many (1, or until --seconds)", 0},
     {"seconds", KEY_SECONDS, "T", 0, "stop after this time", 0},
-    {"kind", KEY_KIND, "KIND", 0,
-     "lww, cas, mixed or crdt, or each: the seed says which of the first three (lww)", 0},
+    {"kind", KEY_KIND, "KIND", 0, "lww, cas, mixed or crdt, or each: the seed says which (each)",
+     0},
     {"mutant", KEY_MUTANT, "NAME", 0, "switch one rule off", 0},
     {"unsafe", KEY_UNSAFE, "WHAT", 0,
      "let the world lie: disk (a sync that is none), amnesia (an empty disk under an old name)", 0},
@@ -232,17 +232,11 @@ static bool more(uint64_t done)
     return options.seeds != 0 || options.seconds != 0 || done == 0;
 }
 
-static enum quo_kind kind_of(uint64_t seed)
-{
-    static const enum quo_kind kinds[] = {QUO_KIND_LWW, QUO_KIND_CAS, QUO_KIND_MIXED};
-    return options.kind == KIND_BY_SEED ? kinds[seed % QUO_COUNT(kinds)] : options.kind;
-}
-
 static void run_seeds(void)
 {
     uint64_t undecided = 0;
     for (uint64_t i = 0; more(i) && !sim_failed(world); i++) {
-        sim_run(world, options.seed + i, kind_of(options.seed + i));
+        sim_run(world, options.seed + i, options.kind);
         totals.seeds++;
         totals.ops += world->op_count;
         totals.events += world->events;

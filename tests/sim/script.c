@@ -1,5 +1,7 @@
 #include "script.h"
 
+#include <stdlib.h>
+
 #define REACTION_US (2 * SIM_MS)
 
 static struct sim_swarm calm(enum quo_kind kind, uint32_t nodes, uint8_t rs, uint8_t ws)
@@ -141,8 +143,9 @@ static bool matches(const struct script *script, const struct sim_packet *packet
            (type == 0 || packet->frames->type == type);
 }
 
-static bool arrive(struct script *script, uint32_t direction, uint32_t proxy, uint32_t letters,
-                   uint8_t type)
+/* Takes the oldest one out of those that wait; NULL when there is none. */
+static struct sim_packet *take(struct script *script, uint32_t direction, uint32_t proxy,
+                               uint32_t letters, uint8_t type)
 {
     struct sim *sim = script->sim;
     struct sim_packet **at = &sim->held;
@@ -150,17 +153,49 @@ static bool arrive(struct script *script, uint32_t direction, uint32_t proxy, ui
         at = &(*at)->next;
     struct sim_packet *packet = *at;
     if (packet == NULL)
-        return false;
+        return NULL;
     *at = packet->next;
     if (sim->held_end == &packet->next)
         sim->held_end = at;
     packet->next = NULL;
+    return packet;
+}
+
+static void hand_over(struct script *script, struct sim_packet *packet)
+{
+    struct sim *sim = script->sim;
     const struct sim_conn *conn = &sim->conns[packet->conn];
     struct sim_process *to =
-        direction == SIM_TO_NODE ? sim_node(sim, conn->node) : sim_proxy(sim, conn->proxy);
+        packet->direction == SIM_TO_NODE ? sim_node(sim, conn->node) : sim_proxy(sim, conn->proxy);
     sim_at(sim, sim->now, SIM_EVENT_PACKET, to, 0, packet);
     script_wait(script, REACTION_US);
-    return true;
+}
+
+static bool arrive(struct script *script, uint32_t direction, uint32_t proxy, uint32_t letters,
+                   uint8_t type)
+{
+    struct sim_packet *packet = take(script, direction, proxy, letters, type);
+    if (packet != NULL)
+        hand_over(script, packet);
+    return packet != NULL;
+}
+
+void script_refuse(struct script *script, uint32_t proxy, uint32_t letter)
+{
+    struct sim_packet *packet = take(script, SIM_TO_NODE, proxy, 1u << letter, QUO_MESSAGE_STORE);
+    QUO_REQUIRE(packet != NULL);
+    struct quo_msg_reply refusal = {.status = QUO_NACK,
+                                    .promised = {.hlc = UINT64_C(1700000002000) << 16, .node = 1}};
+    struct sim_frame *frame = malloc(sizeof *frame + quo_msg_reply_size(&refusal));
+    QUO_REQUIRE(frame != NULL);
+    *frame = (struct sim_frame){.id = packet->frames->id,
+                                .len = (uint32_t)quo_msg_reply_size(&refusal),
+                                .type = QUO_MESSAGE_REPLY};
+    quo_msg_reply_encode(&refusal, frame->body);
+    free(packet->frames);
+    packet->frames = frame;
+    packet->direction = SIM_TO_PROXY;
+    hand_over(script, packet);
 }
 
 bool script_request(struct script *script, uint32_t proxy, uint32_t letter, uint8_t type)

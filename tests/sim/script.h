@@ -39,6 +39,9 @@ struct sim_sight script_sight(const struct script *script, const struct sim_op *
  * Returns false when there is none. */
 bool script_request(struct script *script, uint32_t proxy, uint32_t letter, uint8_t type);
 bool script_reply(struct script *script, uint32_t proxy, uint32_t letter);
+/* The oldest waiting STORE to the node is lost, and a refusal comes back in its place, because of a
+ * promise above it. */
+void script_refuse(struct script *script, uint32_t proxy, uint32_t letter);
 /* Request and reply. */
 bool script_exchange(struct script *script, uint32_t proxy, uint32_t letter, uint8_t type);
 /* Everything between a proxy and the nodes arrives, until nothing is left. */

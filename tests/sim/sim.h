@@ -440,7 +440,7 @@ struct sim_event sim_heap_pop(struct sim_heap *heap);
 /* run.c */
 struct sim *sim_new(void);
 void sim_free(struct sim *sim);
-/* Runs one seed from birth to verdict; sim->violation says how it ended. */
+/* Runs one seed from birth to verdict; sim->violation says how it ended. Kind 0: the seed's. */
 void sim_run(struct sim *sim, uint64_t seed, enum quo_kind kind);
 /* Pieces of it, for scripts: a world of `swarm` in which nothing has happened; its end. */
 void sim_begin(struct sim *sim, uint64_t seed, const struct sim_swarm *swarm);
@@ -599,6 +599,7 @@ struct quo_ask sim_choose_ask(struct sim *sim);
 bool sim_choose_proxy(struct sim *sim, uint32_t *ret);
 
 /* swarm.c, nemesis.c, move.c, finish.c */
+/* Kind 0: the seed's own. */
 struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind);
 void sim_swarm_print(FILE *out, const struct sim_swarm *swarm);
 void sim_maps_make(struct sim *sim);

@@ -162,10 +162,19 @@ static void draw_consensus(struct sim_rng *rng, struct sim_swarm *s)
     }
 }
 
+static enum quo_kind kind_of(uint64_t seed)
+{
+    static const enum quo_kind kinds[] = {QUO_KIND_LWW, QUO_KIND_CAS,   QUO_KIND_MIXED,
+                                          QUO_KIND_LWW, QUO_KIND_CAS,   QUO_KIND_MIXED,
+                                          QUO_KIND_CAS, QUO_KIND_MIXED, QUO_KIND_CRDT};
+    return kinds[seed % QUO_COUNT(kinds)];
+}
+
 struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind)
 {
     struct sim_rng rng;
-    struct sim_swarm s = {.kind = kind, .retention_s = QUO_RETENTION_MAX_S, .loops = 1};
+    struct sim_swarm s = {
+        .kind = kind == 0 ? kind_of(seed) : kind, .retention_s = QUO_RETENTION_MAX_S, .loops = 1};
     sim_rng_seed(&rng, seed ^ 0x73776172);
     draw_shape(&rng, &s);
     draw_network(&rng, &s);
@@ -182,11 +191,11 @@ struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind)
 void sim_swarm_print(FILE *out, const struct sim_swarm *s)
 {
     fprintf(out,
-            "%" PRIu32 " nodes, n=%u rs=%u ws=%u, %" PRIu32 " proxies, %" PRIu32
+            "%s, %" PRIu32 " nodes, n=%u rs=%u ws=%u, %" PRIu32 " proxies, %" PRIu32
             " partitions, %" PRIu32 " keys, %" PRIu32 " counters, %" PRIu32 " clients, %" PRIu32
             " operations, retention %" PRIu32 " s\n",
-            s->nodes, s->n, s->rs, s->ws, s->proxies, s->partitions, s->keys, s->counters,
-            s->clients, s->ops, s->retention_s);
+            quo_kind_name(s->kind), s->nodes, s->n, s->rs, s->ws, s->proxies, s->partitions,
+            s->keys, s->counters, s->clients, s->ops, s->retention_s);
     fprintf(out,
             "latency %" PRIu32 "-%" PRIu32 " us, %s, lost %" PRIu32 "/1000, doubled %" PRIu32
             "/1000, cut %" PRIu32 "/1000, busy %" PRIu32 "/1000, sync %" PRIu32 "-%" PRIu32 " us\n",

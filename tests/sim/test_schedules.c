@@ -115,6 +115,32 @@ static void t3_fast_read_needs_a_write_quorum(void **state)
     assert_int_equal(one_reply_is_no_write_quorum(), SIM_CONSISTENCY);
 }
 
+/* One replica takes the version, two refuse it. Whoever tags it anew writes it twice: what the one
+ * replica has may have been seen and overwritten by then. */
+static enum sim_class refused_by_two(enum quo_history_outcome *ret)
+{
+    struct script s = script_begin(world, QUO_KIND_LWW, 2, 2);
+    world->clients_only = false;
+    const struct sim_op *put = script_call(&s, 0, QUO_HISTORY_PUT, QUO_LEVEL_STRONG);
+    exchange_all(&s, 0, QUERY);
+    assert_true(script_exchange(&s, 0, SCRIPT_A, STORE));
+    script_refuse(&s, 0, SCRIPT_B);
+    script_refuse(&s, 0, SCRIPT_C);
+    script_flush(&s, 0);
+    *ret = put->seen.outcome;
+    return script_end(&s);
+}
+
+static void t5_refused_put_is_unknown(void **state)
+{
+    (void)state;
+    enum quo_history_outcome outcome;
+    assert_int_equal(refused_by_two(&outcome), SIM_HELD);
+    assert_int_equal(outcome, QUO_HISTORY_UNKNOWN);
+    quo_mutant_planted = QUO_MUTANT_RETAG_AFTER_NACK;
+    assert_int_equal(refused_by_two(&outcome), SIM_CONSISTENCY);
+}
+
 /* One replica's clock is as wrong as the proxy's: it takes the version that the others refuse. */
 static void refused_by_clocks_but_for_one_is_unknown(void **state)
 {
@@ -432,6 +458,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(t2_superseded_write_back_starts_again, no_mutant),
         cmocka_unit_test_setup(t3_fast_read_needs_a_write_quorum, no_mutant),
+        cmocka_unit_test_setup(t5_refused_put_is_unknown, no_mutant),
         cmocka_unit_test_setup(t1_who_has_sent_an_accept_makes_sure, no_mutant),
         cmocka_unit_test_setup(t11_a_copy_promises_nothing, no_mutant),
         cmocka_unit_test_setup(t12_no_warm_start_in_mixed, no_mutant),
