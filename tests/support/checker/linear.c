@@ -11,7 +11,7 @@ struct item {
     bool plain;    /* a write whatever is there */
     bool unseen;   /* a put that took effect, and that nobody can have seen */
     bool open;     /* may be left out */
-    uint32_t twin; /* of an open one: the last one alike called before it, or NO_TWIN */
+    uint32_t twin; /* of a write: one that is alike and comes before it, or NO_TWIN */
 };
 
 /* A call or a return in the list of what is not yet linearized. */
@@ -337,7 +337,13 @@ static void link_entries(struct quo_linear *l)
     l->entries[last].next = 0;
 }
 
-/* Whether two open writes can do the same, but for when they were called. */
+/* Whether it is an addition that says what it came to. */
+static bool says_sum(const struct quo_history_op *op)
+{
+    return op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK && !op->is_untold;
+}
+
+/* Whether two writes can do the same, but for when they were called. */
 static bool alike(const struct item *x, const struct item *y)
 {
     const struct quo_history_op *a = x->op, *b = y->op;
@@ -349,20 +355,22 @@ static bool alike(const struct item *x, const struct item *y)
         return false;
     if (a->type == QUO_HISTORY_CAS)
         return a->expected == b->expected && x->value == y->value;
-    return a->by == b->by && a->min == b->min && a->max == b->max;
+    return !says_sum(a) && !says_sum(b) && a->by == b->by && a->min == b->min && a->max == b->max;
 }
 
-/* Open writes that are alike, but that the later called can do less, are used in the order of their
- * calls. Without this, n open deletes are 2^n configurations. */
+/* Of two writes that are alike, what the one can do that was called and had to be done earlier, the
+ * other can do in its place: they are used in this order. Without it, n open deletes are 2^n
+ * configurations. */
 static void link_twins(struct quo_linear *l)
 {
     for (uint32_t i = 0; i < l->item_count; i++) {
         struct item *item = &l->items[i];
         item->twin = NO_TWIN;
-        for (uint32_t j = 0; j < l->item_count && item->open; j++) {
+        for (uint32_t j = 0; j < l->item_count && !item->read; j++) {
             const struct item *other = &l->items[j];
-            bool earlier = other->call < item->call || (other->call == item->call && j < i);
-            if (!other->open || !earlier || !alike(other, item))
+            bool same = other->call == item->call && other->ret == item->ret;
+            bool earlier = other->call <= item->call && other->ret <= item->ret;
+            if (j == i || other->read || !earlier || (same && j > i) || !alike(other, item))
                 continue;
             if (item->twin == NO_TWIN || other->call >= l->items[item->twin].call)
                 item->twin = j;
@@ -528,12 +536,9 @@ static bool worth_trying(const struct quo_linear *l, const struct item *item)
     if (!quo_history_holds(op, l->state))
         return false;
     int64_t left = leaves(item, l->state);
-    bool told = op->type == QUO_HISTORY_ADD && op->outcome == QUO_HISTORY_OK && !op->is_untold;
-    if (told && left != op->value)
+    if (says_sum(op) && left != op->value)
         return false;
-    if (!item->open)
-        return true;
-    if (left == l->state)
+    if (item->open && left == l->state)
         return false;
     uint32_t twin = item->twin;
     return twin == NO_TWIN || ((l->taken[twin / 64] >> (twin % 64)) & 1) != 0;
