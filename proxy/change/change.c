@@ -73,9 +73,10 @@ static enum quo_decision replay(const struct apply *a, const struct quo_ring_ent
     a->result->code = entry->code;
     if (entry->code == QUO_CHANGE_DONE)
         a->result->changed = entry->at;
-    /* What found itself without a key is no second request. */
-    a->result->replayed =
-        a->change->type == QUO_CHANGE_RESOLVE || quo_opid_is_keyed(&a->change->opid);
+    /* What found itself without a key is no second request; but what refused it then need not be
+     * there any more. */
+    a->result->replayed = a->change->type == QUO_CHANGE_RESOLVE ||
+                          quo_opid_is_keyed(&a->change->opid) || entry->code != QUO_CHANGE_DONE;
     /* Who resolves does not know what the operation was; but only a counter has bounds. */
     a->result->has_counter = entry->code == QUO_CHANGE_BOUND ||
                              (a->change->type == QUO_CHANGE_ADD && entry->code == QUO_CHANGE_DONE);
