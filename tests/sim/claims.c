@@ -215,7 +215,19 @@ static void tell_written(const struct claim *c)
     judge_success(c);
 }
 
-/* What made it fail: as the counter says, or the record, if it is the one that was judged. */
+/* Whether the record shown is the one that the operation was judged by. An attempt that finds an
+ * earlier one of its own, with a key or handed from proxy to proxy, shows what is there now. */
+static bool is_judged_by(const struct claim *c)
+{
+    const struct quo_response *response = c->response;
+    struct quo_ring_entry entry;
+    if (response->change.replayed)
+        return false;
+    return !quo_ring_find(response->record.ring, &response->opid, &entry) ||
+           quo_version_equal(entry.at, response->record.version);
+}
+
+/* What made it fail, as the counter says or the record. */
 static void tell_cause(const struct claim *c)
 {
     const struct quo_change_result *change = &c->response->change;
@@ -224,9 +236,10 @@ static void tell_cause(const struct claim *c)
     told->is_decided = true;
     if (c->op->type == QUO_REQUEST_RESOLVE)
         return;
-    if (!change->replayed)
+    bool is_judged = is_judged_by(c);
+    if (is_judged)
         told->version = c->response->receipt.version;
-    told->saw = !change->replayed || change->has_counter;
+    told->saw = is_judged || change->has_counter;
     if (change->has_counter)
         told->seen = change->counter;
     else if (told->saw)
