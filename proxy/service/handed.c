@@ -104,6 +104,14 @@ static struct quo_request request_of(const struct quo_msg_forward *m,
     return request;
 }
 
+/* Requires that it is not late. */
+static uint32_t time_left_ms(struct quo_service *service, const struct quo_msg_forward *m)
+{
+    uint64_t left_ms = (m->deadline_us - quo_mono_us(service->env)) / 1000;
+
+    return (uint32_t)QUO_MAX(QUO_MIN(left_ms, (uint64_t)m->timeout_ms), QUO_TIMEOUT_MIN_MS);
+}
+
 static enum quo_status take(struct quo_service *service, uint64_t peer,
                             const struct quo_frame *frame)
 {
@@ -120,7 +128,10 @@ static enum quo_status take(struct quo_service *service, uint64_t peer,
     if (is_ahead(service, &m) || is_late(service, &m, is_checked))
         return QUO_SKEW;
     quo_hlc_observe(&service->clock, m.first.hlc, quo_wall_ms(service->env));
-    const struct quo_request request = request_of(&m, ns);
+    struct quo_request request = request_of(&m, ns);
+    /* It must not outlive the operation here: once that has ended as unknown it may be fenced. */
+    if (is_checked)
+        request.consistency.timeout_ms = time_left_ms(service, &m);
     const struct quo_handed handed = {
         .hops = m.hops,
         .sent = (m.flags & QUO_FORWARD_SENT) != 0,
