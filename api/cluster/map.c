@@ -1,4 +1,5 @@
 #include "quorate/cluster.h"
+#include "quorate/collection.h"
 
 #include "api/cluster/names.h"
 #include "api/cluster/sentence.h"
@@ -159,9 +160,11 @@ const struct quo_namespace *quo_map_namespace(const struct quo_map *map, struct 
 
 const struct quo_namespace *quo_map_namespace_by_id(const struct quo_map *map, uint32_t id)
 {
+    const uint32_t base = quo_collection_base(id);
+
     for (uint32_t i = 0; i < map->namespace_count; i++) {
-        if (map->namespaces[i].id == id)
-            return &map->namespaces[i];
+        if (map->namespaces[i].id == base)
+            return quo_collection_fits(id, map->namespaces[i].kind) ? &map->namespaces[i] : NULL;
     }
     return NULL;
 }

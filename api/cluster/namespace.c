@@ -1,10 +1,13 @@
 #include "api/cluster/names.h"
 #include "quorate/cluster.h"
+#include "quorate/collection.h"
 
 static const char *check_identity(const struct quo_namespace *ns)
 {
     if (ns->id == 0)
         return "id must not be 0";
+    if (ns->id > QUO_NAMESPACE_ID_MAX)
+        return "id must be below 16777216";
     if (!quo_name_valid(ns->name))
         return "name must be a lower-case letter, then at most 62 of a-z, 0-9, _ and -";
     if (ns->kind < QUO_KIND_LWW || ns->kind > QUO_KIND_CRDT)

@@ -35,7 +35,7 @@ const char *quo_level_name(enum quo_level level);
 bool quo_level_parse(struct quo_slice name, enum quo_level *ret);
 
 struct quo_namespace {
-    uint32_t id;                 /* never reused, never 0 */
+    uint32_t id;                 /* never reused, 1 to QUO_NAMESPACE_ID_MAX */
     char name[QUO_NAME_MAX + 1]; /* [a-z0-9_-], first a letter */
     enum quo_kind kind;
     uint8_t n;  /* replicas of a key: the first n of the partition's */
@@ -129,6 +129,7 @@ uint16_t quo_map_partition(const struct quo_map *map, uint32_t namespace_id, str
 
 /* Returns NULL when there is none. Borrowed from the map. */
 const struct quo_namespace *quo_map_namespace(const struct quo_map *map, struct quo_slice name);
+/* `id` may be that of a collection's records (collection.h); NULL unless the kind has such. */
 const struct quo_namespace *quo_map_namespace_by_id(const struct quo_map *map, uint32_t id);
 
 /* Returns the index of the node with this replica id, or -1. */

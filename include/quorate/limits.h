@@ -67,6 +67,11 @@
 #define QUO_EXCHANGE_WINDOW 16u        /* keys being mended at once */
 #define QUO_EXCHANGE_RATE (8u << 20)   /* bytes per second that a node spends on its exchanges */
 
+/* Scans and collections */
+#define QUO_SCAN_COUNT_MAX 1000u          /* records in one answer to SCAN */
+#define QUO_SCAN_BYTES_MAX (1024u * 1024) /* bytes of them; a longer record shows its size only */
+#define QUO_COLLECTION_NAME_MAX 1024u     /* bytes of the name of a timeline, counter or set */
+
 /* Proxy */
 #define QUO_OPS_MAX 16384u                     /* operations in flight on one loop */
 #define QUO_OPS_BYTES_MAX (512u * 1024 * 1024) /* bytes of values those operations hold */

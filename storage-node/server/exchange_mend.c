@@ -130,7 +130,7 @@ static bool send_store(struct quo_server *server, const struct quo_mending *mend
     uint8_t entry[QUO_ENTRY_SIZE_MAX];
     struct quo_msg_store message = {
         .partition = (uint16_t)of->partition,
-        .ns = ns->id,
+        .ns = ns_of(mending->difference),
         .kind = (uint8_t)ns->kind,
         .entry = quo_exchanges_entry(of, entry),
         .flags = QUO_STORE_SYNC | QUO_STORE_WRITEBACK,
@@ -152,7 +152,7 @@ static bool send_acc(struct quo_server *server, const struct quo_mending *mendin
     uint8_t entry[QUO_ENTRY_SIZE_MAX];
     struct quo_msg_acc message = {
         .partition = (uint16_t)of->partition,
-        .ns = ns->id,
+        .ns = ns_of(mending->difference),
         .kind = (uint8_t)ns->kind,
         .entry = quo_exchanges_entry(of, entry),
         .next = QUO_VERSION_NONE,
@@ -228,7 +228,7 @@ static void pull(struct quo_server *server, struct quo_mending *mending)
     }
     struct quo_msg_query message = {
         .partition = (uint16_t)of->partition,
-        .ns = ns->id,
+        .ns = ns_of(mending->difference),
         .kind = (uint8_t)ns->kind,
         .entry = quo_exchanges_entry(of, entry),
         .value_max = QUO_RECORD_MAX,

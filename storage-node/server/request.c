@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "quorate/collection.h"
 #include "storage-node/server/internal.h"
 
 static int compare_id(const void *key, const void *element)
@@ -11,8 +12,11 @@ static int compare_id(const void *key, const void *element)
 
 const struct quo_namespace *quo_request_namespace(const struct quo_server *server, uint32_t id)
 {
-    return bsearch(&id, server->namespaces, server->namespace_count, sizeof *server->namespaces,
-                   compare_id);
+    const uint32_t base = quo_collection_base(id);
+    const struct quo_namespace *ns = bsearch(&base, server->namespaces, server->namespace_count,
+                                             sizeof *server->namespaces, compare_id);
+
+    return ns != NULL && quo_collection_fits(id, ns->kind) ? ns : NULL;
 }
 
 enum quo_status quo_request_init(const struct quo_server *server, struct quo_request *request,

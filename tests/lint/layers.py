@@ -17,6 +17,7 @@ OWNERS = {
     "record.h": "quo_version",
     "ring.h": "quo_version",
     "cluster.h": "quo_cluster",
+    "collection.h": "quo_cluster",
     "rpc.h": "quo_rpc",
     "messages.def": "quo_rpc",
     "env.h": PORT,

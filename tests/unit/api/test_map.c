@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "quorate/cluster.h"
+#include "quorate/collection.h"
 
 static struct quo_map map;
 
@@ -224,6 +225,11 @@ static void look_ups_find_what_is_there(void **state)
     assert_null(quo_map_namespace(&map, quo_slice(NULL, 0)));
     assert_ptr_equal(quo_map_namespace_by_id(&map, 5), &map.namespaces[0]);
     assert_null(quo_map_namespace_by_id(&map, 7));
+    assert_null(quo_map_namespace_by_id(&map, quo_collection_ns(5, QUO_COLLECTION_TIMELINE)));
+    map.namespaces[0].kind = QUO_KIND_CRDT;
+    assert_ptr_equal(quo_map_namespace_by_id(&map, quo_collection_ns(5, QUO_COLLECTION_SET)),
+                     &map.namespaces[0]);
+    assert_null(quo_map_namespace_by_id(&map, quo_collection_ns(5, QUO_COLLECTIONS)));
     assert_int_equal(quo_map_node(&map, 13), 2);
     assert_int_equal(quo_map_node(&map, 14), -1);
 }
