@@ -2,13 +2,16 @@
 
 #include "quorate/ring.h"
 
-/* Offsets. The lineage stands there unless the record is BLIND; else its content type does. */
+/* Offsets. After the version comes what the flags say: ttl, lineage, or at once the content type.
+ */
 enum {
     AT_FORMAT = 0,
     AT_FLAGS = 1,
     AT_VERSION = 2,
-    AT_LINEAGE = AT_VERSION + (int)QUO_VERSION_SIZE,
+    AT_REST = AT_VERSION + (int)QUO_VERSION_SIZE,
 };
+
+#define TTL_SIZE 8u
 
 /* In the lineage. */
 enum {
@@ -19,20 +22,32 @@ enum {
     IN_RING = IN_RING_COUNT + 2,
 };
 
-_Static_assert(AT_LINEAGE + IN_RING + QUO_RING_BYTES_MAX + 1 + QUO_CONTENT_TYPE_MAX <=
+_Static_assert(AT_REST + TTL_SIZE + IN_RING + QUO_RING_BYTES_MAX + 1 + QUO_CONTENT_TYPE_MAX <=
                    QUO_RECORD_OVERHEAD_MAX,
                "the largest record without its value is within the declared overhead");
 _Static_assert(QUO_CONTENT_TYPE_MAX <= UINT8_MAX && QUO_RING_MAX <= UINT16_MAX,
                "both counts fit their fields");
+_Static_assert(AT_REST + TTL_SIZE + IN_CHANGED + QUO_VERSION_SIZE == QUO_RECORD_EXPIRY_HEAD,
+               "the head holds all that the expiry depends on");
 
 static bool is_blind(uint8_t flags)
 {
     return (flags & QUO_RECORD_BLIND) != 0;
 }
 
+static size_t ttl_size(uint8_t flags)
+{
+    return (flags & QUO_RECORD_EXPIRES) != 0 ? TTL_SIZE : 0;
+}
+
+static bool is_ttl(uint64_t ttl_ms)
+{
+    return ttl_ms > 0 && ttl_ms <= QUO_RECORD_TTL_MAX;
+}
+
 size_t quo_record_size(const struct quo_record *record)
 {
-    size_t size = AT_LINEAGE;
+    size_t size = AT_REST + ttl_size(record->flags);
     if (!is_blind(record->flags)) {
         QUO_REQUIRE(record->ring.len <= QUO_RING_BYTES_MAX);
         QUO_REQUIRE(record->ring.len % QUO_RING_ENTRY_SIZE == 0);
@@ -66,7 +81,12 @@ void quo_record_encode(const struct quo_record *record, uint8_t *out)
     out[AT_FORMAT] = QUO_RECORD_FORMAT;
     out[AT_FLAGS] = record->flags;
     quo_version_encode(record->version, out + AT_VERSION);
-    out += AT_LINEAGE;
+    out += AT_REST;
+    if ((record->flags & QUO_RECORD_EXPIRES) != 0) {
+        QUO_REQUIRE(is_ttl(record->ttl_ms));
+        quo_put_u64(out, record->ttl_ms);
+        out += TTL_SIZE;
+    }
     if (!is_blind(record->flags))
         out = put_lineage(out, record);
     *out++ = (uint8_t)record->content_type.len;
@@ -83,7 +103,7 @@ void quo_record_set_version(uint8_t *encoded, struct quo_version version)
 enum quo_status quo_record_peek(struct quo_slice bytes, struct quo_version *ret_version,
                                 uint8_t *ret_flags)
 {
-    if (bytes.len < AT_LINEAGE || bytes.data[AT_FORMAT] != QUO_RECORD_FORMAT)
+    if (bytes.len < AT_REST || bytes.data[AT_FORMAT] != QUO_RECORD_FORMAT)
         return QUO_MALFORMED;
     uint8_t flags = bytes.data[AT_FLAGS];
     if ((flags & ~QUO_RECORD_FLAGS_KNOWN) != 0)
@@ -134,24 +154,78 @@ static enum quo_status read_lineage(struct quo_slice bytes, struct quo_record *r
     return lineage_holds(record) ? QUO_OK : QUO_MALFORMED;
 }
 
+/* Reads the ttl of a record whose flags are known. *ret_size: its bytes. */
+static enum quo_status read_ttl(struct quo_slice bytes, struct quo_record *record, size_t *ret_size)
+{
+    record->ttl_ms = 0;
+    *ret_size = ttl_size(record->flags);
+    if (*ret_size == 0)
+        return QUO_OK;
+    if (bytes.len < *ret_size || (record->flags & QUO_RECORD_TOMBSTONE) != 0)
+        return QUO_MALFORMED;
+    record->ttl_ms = quo_get_u64(bytes.data);
+    return is_ttl(record->ttl_ms) ? QUO_OK : QUO_MALFORMED;
+}
+
+/* What comes between the version and the content type. */
+static enum quo_status read_middle(struct quo_slice *bytes, struct quo_record *record)
+{
+    size_t size;
+
+    if (read_ttl(*bytes, record, &size) != QUO_OK)
+        return QUO_MALFORMED;
+    *bytes = quo_slice(bytes->data + size, bytes->len - size);
+    if (read_lineage(*bytes, record, &size) != QUO_OK)
+        return QUO_MALFORMED;
+    *bytes = quo_slice(bytes->data + size, bytes->len - size);
+    return QUO_OK;
+}
+
 enum quo_status quo_record_decode(struct quo_slice bytes, struct quo_record *ret)
 {
     struct quo_record record;
-    size_t lineage_size;
 
     if (quo_record_peek(bytes, &record.version, &record.flags) != QUO_OK)
         return QUO_MALFORMED;
-    struct quo_slice rest = quo_slice(bytes.data + AT_LINEAGE, bytes.len - AT_LINEAGE);
-    if (read_lineage(rest, &record, &lineage_size) != QUO_OK || rest.len < lineage_size + 1)
+    struct quo_slice rest = quo_slice(bytes.data + AT_REST, bytes.len - AT_REST);
+    if (read_middle(&rest, &record) != QUO_OK || rest.len < 1)
         return QUO_MALFORMED;
-    const size_t type_size = rest.data[lineage_size];
-    const size_t at_value = lineage_size + 1 + type_size;
+    const size_t type_size = rest.data[0];
+    const size_t at_value = 1 + type_size;
     if (rest.len < at_value || rest.len - at_value > QUO_VALUE_MAX)
         return QUO_MALFORMED;
     if ((record.flags & QUO_RECORD_TOMBSTONE) != 0 && rest.len > at_value)
         return QUO_MALFORMED;
-    record.content_type = quo_slice(rest.data + lineage_size + 1, type_size);
+    record.content_type = quo_slice(rest.data + 1, type_size);
     record.value = quo_slice(rest.data + at_value, rest.len - at_value);
     *ret = record;
+    return QUO_OK;
+}
+
+void quo_record_bury(struct quo_record *record)
+{
+    record->flags |= QUO_RECORD_TOMBSTONE;
+    record->flags &= (uint8_t)~QUO_RECORD_EXPIRES;
+    record->ttl_ms = 0;
+    record->content_type = record->value = quo_slice(NULL, 0);
+}
+
+enum quo_status quo_record_peek_expiry(struct quo_slice bytes, uint64_t *ret_ms)
+{
+    struct quo_record head = {.flags = 0};
+    size_t size;
+
+    if (quo_record_peek(bytes, &head.version, &head.flags) != QUO_OK)
+        return QUO_MALFORMED;
+    struct quo_slice rest = quo_slice(bytes.data + AT_REST, bytes.len - AT_REST);
+    if (read_ttl(rest, &head, &size) != QUO_OK)
+        return QUO_MALFORMED;
+    head.changed = head.version;
+    if (size > 0 && !is_blind(head.flags)) {
+        if (rest.len < size + IN_CHANGED + QUO_VERSION_SIZE)
+            return QUO_MALFORMED;
+        head.changed = quo_version_decode(rest.data + size + IN_CHANGED);
+    }
+    *ret_ms = quo_record_expires_ms(&head);
     return QUO_OK;
 }

@@ -44,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct quo_slice bytes = quo_slice(data, size);
     struct quo_record record;
     struct quo_version version;
+    uint64_t expires_ms;
     uint8_t flags;
 
     enum quo_status peeked = quo_record_peek(bytes, &version, &flags);
@@ -51,6 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     QUO_INVARIANT(peeked == QUO_OK && flags == record.flags);
     QUO_INVARIANT(quo_version_equal(version, record.version));
+    QUO_INVARIANT(quo_record_peek_expiry(bytes, &expires_ms) == QUO_OK &&
+                  expires_ms == quo_record_expires_ms(&record));
     QUO_INVARIANT(quo_record_size(&record) == size);
     uint8_t *again = malloc(size);
     QUO_REQUIRE(again != NULL);

@@ -41,6 +41,15 @@ static const uint8_t golden[] = {
     'h',  'e',  'l',  'l',  'o',                                   /* value */
 };
 
+static const uint8_t golden_expires[] = {
+    2,    6,                                                       /* format, flags */
+    0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08,                /* version */
+    0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18,                /* */
+    0x00, 0x00, 0x00, 0x49, 0x77, 0x38, 0x70, 0x00,                /* ttl: ten years, ms */
+    10,   't',  'e',  'x',  't',  '/',  'p',  'l',  'a', 'i', 'n', /* content type */
+    'h',  'e',  'l',  'l',  'o',                                   /* value */
+};
+
 /* Where its parts begin. */
 enum {
     AT_VERSION = 2,
@@ -80,9 +89,21 @@ static struct quo_record sample(void)
     };
 }
 
+#define TEN_YEARS_MS UINT64_C(0x4977387000)
+
+static struct quo_record expiring_sample(void)
+{
+    struct quo_record record = blind_sample();
+
+    record.flags |= QUO_RECORD_EXPIRES;
+    record.ttl_ms = TEN_YEARS_MS;
+    return record;
+}
+
 static void assert_record_equal(const struct quo_record *a, const struct quo_record *b)
 {
     assert_int_equal(a->flags, b->flags);
+    assert_int_equal(a->ttl_ms, b->ttl_ms);
     assert_true(quo_version_equal(a->version, b->version));
     assert_true(quo_version_equal(a->changed, b->changed));
     assert_true(quo_version_equal(a->hist_from, b->hist_from));
@@ -114,6 +135,8 @@ static void bytes_are_the_golden_ones(void **state)
     expect_bytes(&record, golden, sizeof golden);
     record = blind_sample();
     expect_bytes(&record, golden_blind, sizeof golden_blind);
+    record = expiring_sample();
+    expect_bytes(&record, golden_expires, sizeof golden_expires);
 }
 
 /* What its maker left in those fields is not looked at, and a reader finds the version there. */
@@ -184,6 +207,7 @@ static void missing_bytes_are_refused(void **state)
     (void)state;
     expect_beginnings_refused(golden, AT_VALUE);
     expect_beginnings_refused(golden_blind, sizeof golden_blind - 5);
+    expect_beginnings_refused(golden_expires, sizeof golden_expires - 5);
 }
 
 static void expect_malformed(size_t at, const void *patch, size_t len)
@@ -208,7 +232,7 @@ static void nonsense_is_refused(void **state)
     expect_malformed_byte(0, 0);
     expect_malformed_byte(0, 1); /* the format before this one */
     expect_malformed_byte(0, 3);
-    for (unsigned flag = 4; flag <= 0x80; flag *= 2)
+    for (unsigned flag = 8; flag <= 0x80; flag *= 2)
         expect_malformed_byte(1, (uint8_t)flag);
     expect_malformed_byte(1, QUO_RECORD_TOMBSTONE); /* with a value */
     expect_malformed(AT_VERSION, none, sizeof none);
@@ -352,6 +376,7 @@ static void single_byte_changes_are_refused_or_kept(void **state)
     (void)state;
     change_every_byte(golden, sizeof golden);
     change_every_byte(golden_blind, sizeof golden_blind);
+    change_every_byte(golden_expires, sizeof golden_expires);
 }
 
 static void version_can_be_set_in_the_bytes(void **state)
@@ -383,6 +408,95 @@ static void peek_reads_version_and_flags(void **state)
     assert_int_equal(flags, QUO_RECORD_BLIND);
 }
 
+static enum quo_status decode_ttl(uint64_t ttl_ms, uint8_t flags)
+{
+    uint8_t bytes[sizeof golden_expires];
+    struct quo_record decoded;
+
+    memcpy(bytes, golden_expires, sizeof bytes);
+    bytes[1] = flags;
+    quo_put_u64(bytes + AT_CHANGED, ttl_ms);
+    const size_t size = (flags & QUO_RECORD_TOMBSTONE) != 0 ? sizeof bytes - 5 : sizeof bytes;
+    return quo_record_decode(quo_slice(bytes, size), &decoded);
+}
+
+static void ttls_are_limited(void **state)
+{
+    (void)state;
+    const uint8_t flags = QUO_RECORD_EXPIRES | QUO_RECORD_BLIND;
+
+    assert_int_equal(decode_ttl(0, flags), QUO_MALFORMED);
+    assert_int_equal(decode_ttl(1, flags), QUO_OK);
+    assert_int_equal(decode_ttl(QUO_RECORD_TTL_MAX, flags), QUO_OK);
+    assert_int_equal(decode_ttl(QUO_RECORD_TTL_MAX + 1, flags), QUO_MALFORMED);
+    assert_int_equal(decode_ttl(1, flags | QUO_RECORD_TOMBSTONE), QUO_MALFORMED);
+}
+
+static void values_expire_a_ttl_after_they_changed(void **state)
+{
+    (void)state;
+    struct quo_record record = blind_sample();
+    record.version = record.changed = (struct quo_version){UINT64_C(1000) << 16 | 7, 1};
+    assert_true(quo_record_expires_ms(&record) == UINT64_MAX);
+    assert_false(quo_record_expired(&record, UINT64_MAX - 1));
+
+    record.flags |= QUO_RECORD_EXPIRES;
+    record.ttl_ms = 50;
+    assert_int_equal(quo_record_expires_ms(&record), 1050);
+    assert_false(quo_record_expired(&record, 1049));
+    assert_true(quo_record_expired(&record, 1050));
+
+    /* An operation that changed nothing gives no more time, and was not before its own moment. */
+    record.flags = QUO_RECORD_EXPIRES;
+    record.version.hlc = UINT64_C(1049) << 16;
+    assert_false(quo_record_expired(&record, 0));
+    record.version.hlc = UINT64_C(1050) << 16;
+    assert_true(quo_record_expired(&record, 0));
+}
+
+static void expired_records_are_seen_as_tombstones(void **state)
+{
+    (void)state;
+    struct quo_record record = sample(), decoded;
+    uint8_t bytes[sizeof golden + 8];
+    record.flags |= QUO_RECORD_EXPIRES;
+    record.ttl_ms = 1;
+    const struct quo_record before = record;
+    quo_record_bury(&record);
+    assert_int_equal(record.flags, QUO_RECORD_TOMBSTONE);
+    assert_true(quo_slice_equal(record.ring, before.ring));
+    assert_true(quo_version_equal(record.changed, before.changed));
+    quo_record_encode(&record, bytes);
+    assert_int_equal(quo_record_decode(quo_slice(bytes, quo_record_size(&record)), &decoded),
+                     QUO_OK);
+    assert_record_equal(&decoded, &record);
+}
+
+static void expect_expiry(const struct quo_record *record, size_t head)
+{
+    uint8_t bytes[sizeof golden + 8];
+    uint64_t peeked = 77;
+
+    quo_record_encode(record, bytes);
+    for (size_t len = 0; len < head; len++)
+        assert_int_equal(quo_record_peek_expiry(quo_slice(bytes, len), &peeked), QUO_MALFORMED);
+    assert_int_equal(peeked, 77);
+    assert_int_equal(quo_record_peek_expiry(quo_slice(bytes, head), &peeked), QUO_OK);
+    assert_true(peeked == quo_record_expires_ms(record));
+}
+
+static void expiry_is_read_from_the_head(void **state)
+{
+    (void)state;
+    struct quo_record records[] = {blind_sample(), sample(), expiring_sample(), sample()};
+    records[3].flags |= QUO_RECORD_EXPIRES;
+    records[3].ttl_ms = 12345;
+    expect_expiry(&records[0], AT_CHANGED);
+    expect_expiry(&records[1], AT_CHANGED);
+    expect_expiry(&records[2], AT_CHANGED + 8);
+    expect_expiry(&records[3], QUO_RECORD_EXPIRY_HEAD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +514,10 @@ int main(void)
         cmocka_unit_test(single_byte_changes_are_refused_or_kept),
         cmocka_unit_test(version_can_be_set_in_the_bytes),
         cmocka_unit_test(peek_reads_version_and_flags),
+        cmocka_unit_test(ttls_are_limited),
+        cmocka_unit_test(values_expire_a_ttl_after_they_changed),
+        cmocka_unit_test(expired_records_are_seen_as_tombstones),
+        cmocka_unit_test(expiry_is_read_from_the_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
