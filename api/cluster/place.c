@@ -1,6 +1,7 @@
 /* Weighted rendezvous hashing (see quo_map_place in cluster.h). */
 #include "api/cluster/log2.h"
 #include "quorate/cluster.h"
+#include "quorate/collection.h"
 
 /* Inlined so that this object needs no symbol of a library. */
 #define XXH_INLINE_ALL
@@ -87,7 +88,9 @@ void quo_map_place(struct quo_map *map)
 
 uint16_t quo_map_partition(const struct quo_map *map, uint32_t namespace_id, struct quo_slice key)
 {
-    const uint64_t hash = XXH3_64bits_withSeed(key.data, key.len, namespace_id);
+    const bool is_plain = quo_collection_of(namespace_id) == QUO_COLLECTION_NONE;
+    const struct quo_slice name = is_plain ? key : quo_collection_name(key);
+    const uint64_t hash = XXH3_64bits_withSeed(name.data, name.len, namespace_id);
 
     /* The count is a power of two, so this takes the hash's top bits, also none for one partition.
      */

@@ -124,7 +124,8 @@ enum quo_status quo_map_check(const struct quo_map *map, char *why, size_t why_s
  * quo_map_check. */
 void quo_map_place(struct quo_map *map);
 
-/* The partition of a key: the top bits of XXH3_64(key, seed = namespace id). */
+/* The partition of a key: the top bits of XXH3_64(key, seed = namespace id). Of a record of a
+ * collection: that of the collection's name (collection.h). */
 uint16_t quo_map_partition(const struct quo_map *map, uint32_t namespace_id, struct quo_slice key);
 
 /* Returns NULL when there is none. Borrowed from the map. */

@@ -58,4 +58,12 @@ static inline size_t quo_collection_prefix(struct quo_slice name, uint8_t *out)
     return 2 + name.len;
 }
 
+/* The name in the key of a record of a collection; cut where the bytes end. */
+static inline struct quo_slice quo_collection_name(struct quo_slice key)
+{
+    size_t len = key.len >= 2 ? quo_get_u16(key.data) : 0;
+
+    return len > 0 ? quo_slice(key.data + 2, QUO_MIN(len, key.len - 2)) : quo_slice(key.data, 0);
+}
+
 #endif

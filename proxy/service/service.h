@@ -12,6 +12,7 @@
 #include "proxy/coordinator/answer.h"
 #include "proxy/coordinator/consistency.h"
 #include "quorate/cluster.h"
+#include "quorate/collection.h"
 #include "quorate/env.h"
 #include "quorate/histogram.h"
 #include "quorate/record.h"
@@ -60,6 +61,7 @@ enum quo_request_type {
 struct quo_request {
     enum quo_request_type type;
     const struct quo_namespace *ns; /* of the service's map */
+    enum quo_collection collection; /* whose record the key is; then of a kind that has it */
     struct quo_slice key;           /* 1 to QUO_KEY_MAX bytes; copied */
     struct quo_consistency consistency;
     /* Of a write; see struct quo_change. Slices are copied. A PATCH passes quo_json_check. */

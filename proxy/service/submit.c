@@ -10,6 +10,7 @@ static void check_request(const struct quo_request *request)
     bool is_plain = request->type == QUO_REQUEST_PUT || request->type == QUO_REQUEST_DELETE;
 
     QUO_REQUIRE(request->key.len >= 1 && request->key.len <= QUO_KEY_MAX);
+    QUO_REQUIRE(quo_collection_fits(quo_collection_ns(0, request->collection), request->ns->kind));
     QUO_REQUIRE(request->value.len <= QUO_VALUE_MAX);
     QUO_REQUIRE(request->content_type.len <= QUO_CONTENT_TYPE_MAX);
     QUO_REQUIRE(request->tag_count <= QUO_CONDITIONS_MAX);
@@ -168,7 +169,7 @@ static void fill(struct quo_service *service, struct quo_op *op, const struct qu
 {
     op->type = request->type;
     op->is_consensus = handed != NULL || quo_request_is_consensus(request);
-    op->ns = request->ns->id;
+    op->ns = quo_collection_ns(request->ns->id, request->collection);
     op->partition = quo_map_partition(service->map, op->ns, request->key);
     op->started_us = quo_mono_us(service->env);
     op->want = op->is_consensus ? consensus_want(request) : request->consistency;

@@ -9,6 +9,7 @@
 
 #include "api/cluster/log2.h"
 #include "quorate/cluster.h"
+#include "quorate/collection.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -84,7 +85,7 @@ static void partition_of_a_key_is_the_golden_one(void **state)
         {1, "", 19909, 311},
         {1, "hello", 29872, 466},
         {2, "hello", 23197, 362},
-        {UINT32_MAX, "a/b%c", 58448, 913},
+        {QUO_NAMESPACE_ID_MAX, "a/b%c", 60765, 949},
     };
     for (size_t i = 0; i < QUO_COUNT(rows); i++) {
         map.partition_count = 65536;
@@ -94,6 +95,21 @@ static void partition_of_a_key_is_the_golden_one(void **state)
         assert_int_equal(quo_map_partition(&map, rows[i].namespace_id, quo_slice_of(rows[i].key)),
                          rows[i].of_1024);
     }
+}
+
+static void records_of_a_collection_are_where_its_name_is(void **state)
+{
+    (void)state;
+    const uint32_t id = quo_collection_ns(7, QUO_COLLECTION_SET);
+    uint64_t hash = XXH3_64bits_withSeed("friends", 7, id);
+    map.partition_count = 65536;
+    assert_int_equal(quo_map_partition(&map, id, quo_slice("\0\7friends", 9)), hash >> 48);
+    assert_int_equal(quo_map_partition(&map, id, quo_slice("\0\7friends of", 12)), hash >> 48);
+    assert_int_equal(quo_map_partition(&map, id, quo_slice("\0\11friends", 9)), hash >> 48);
+    assert_int_not_equal(quo_map_partition(&map, id, quo_slice("\0\6friends", 9)), hash >> 48);
+    hash = XXH3_64bits_withSeed("", 0, id);
+    assert_int_equal(quo_map_partition(&map, id, quo_slice("\0", 1)), hash >> 48);
+    assert_int_equal(quo_map_partition(&map, id, quo_slice("\0\0x", 3)), hash >> 48);
 }
 
 static void partition_is_the_top_of_the_hash(void **state)
@@ -280,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(placement_is_the_golden_one),
         cmocka_unit_test(partition_of_a_key_is_the_golden_one),
+        cmocka_unit_test(records_of_a_collection_are_where_its_name_is),
         cmocka_unit_test(partition_is_the_top_of_the_hash),
         cmocka_unit_test(entries_are_proper),
         cmocka_unit_test(equal_nodes_share_equally),
