@@ -11,8 +11,7 @@
 
 /* Making and freeing */
 
-enum quo_status quo_exchanges_open(struct quo_server *server, const struct quo_map *map,
-                                   struct quo_transport *mesh)
+enum quo_status quo_exchanges_open(struct quo_server *server, const struct quo_map *map)
 {
     struct quo_exchanges *x = calloc(1, sizeof *x);
     if (x == NULL)
@@ -22,7 +21,6 @@ enum quo_status quo_exchanges_open(struct quo_server *server, const struct quo_m
     x->equals = calloc(server->partition_count, sizeof *x->equals);
     if (x->peers == NULL || x->equals == NULL)
         return QUO_NO_MEMORY;
-    x->mesh = mesh;
     x->peer_count = map->node_count;
     for (uint32_t i = 0; i < map->node_count; i++)
         x->peers[i] = (struct quo_exchange_peer){.replica = map->nodes[i].replica,
@@ -80,12 +78,12 @@ bool quo_exchanges_may_work(struct quo_server *server)
 
 uint64_t quo_exchanges_id(struct quo_server *server)
 {
-    return ++server->exchanges->last_id;
+    return quo_mesh_id(server, QUO_MESH_EXCHANGES);
 }
 
 uint8_t *quo_exchanges_reserve(struct quo_server *server, uint32_t peer, size_t len)
 {
-    struct quo_transport *mesh = server->exchanges->mesh;
+    struct quo_transport *mesh = server->mesh;
     uint8_t *body;
     if (mesh->ops->reserve(mesh, peer, len, &body) != QUO_OK)
         return NULL;
@@ -95,7 +93,7 @@ uint8_t *quo_exchanges_reserve(struct quo_server *server, uint32_t peer, size_t 
 
 void quo_exchanges_seal(struct quo_server *server, uint32_t peer, uint8_t type, uint64_t id)
 {
-    struct quo_transport *mesh = server->exchanges->mesh;
+    struct quo_transport *mesh = server->mesh;
     mesh->ops->seal(mesh, peer, type, id);
     quo_count(&server->stats.exchange_requests, 1);
 }
@@ -459,9 +457,8 @@ static void on_answer(struct quo_server *server, struct quo_comparison *c,
         quo_exchanges_give_up(server, c);
 }
 
-static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *frame)
+void quo_exchanges_on_frame(struct quo_server *server, uint32_t peer, const struct quo_frame *frame)
 {
-    struct quo_server *server = receiver;
     struct quo_exchanges *x = server->exchanges;
     struct quo_msg_reply reply;
     quo_exchanges_spend(server, QUO_FRAME_HEADER + frame->body.len);
@@ -480,9 +477,8 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     }
 }
 
-static void on_up(void *receiver, uint64_t peer)
+void quo_exchanges_on_up(struct quo_server *server, uint32_t peer)
 {
-    struct quo_server *server = receiver;
     server->exchanges->peers[peer] = (struct quo_exchange_peer){
         .replica = server->exchanges->peers[peer].replica,
         .up = true,
@@ -490,21 +486,14 @@ static void on_up(void *receiver, uint64_t peer)
     };
 }
 
-static void on_down(void *receiver, uint64_t peer)
+void quo_exchanges_on_down(struct quo_server *server, uint32_t peer)
 {
-    struct quo_server *server = receiver;
     struct quo_exchanges *x = server->exchanges;
     x->peers[peer].up = false;
     for (size_t i = 0; i < QUO_EXCHANGES_MAX; i++)
         if (x->comparisons[i].active && x->comparisons[i].peer == peer)
             quo_exchanges_give_up(server, &x->comparisons[i]);
 }
-
-const struct quo_transport_events quo_exchanges_events = {
-    .on_frame = on_frame,
-    .on_up = on_up,
-    .on_down = on_down,
-};
 
 /* Time */
 

@@ -99,7 +99,6 @@ struct quo_recheck {
 };
 
 struct quo_exchanges {
-    struct quo_transport *mesh;
     uint32_t peer_count;
     struct quo_exchange_peer *peers;              /* by index of the map */
     struct quo_equal (*equals)[QUO_REPLICAS_MAX]; /* by partition */
@@ -115,7 +114,6 @@ struct quo_exchanges {
     int64_t budget; /* bytes; below 0: in debt */
     uint64_t budget_us;
 
-    uint64_t last_id; /* of requests on the mesh and to ourselves */
     struct quo_comparison comparisons[QUO_EXCHANGES_MAX];
     struct quo_keys keys;
 
@@ -129,12 +127,14 @@ struct quo_listing;
 
 /* exchanges.c */
 
-extern const struct quo_transport_events quo_exchanges_events; /* of the mesh */
-
 /* QUO_OK or QUO_NO_MEMORY. */
-enum quo_status quo_exchanges_open(struct quo_server *server, const struct quo_map *map,
-                                   struct quo_transport *mesh);
+enum quo_status quo_exchanges_open(struct quo_server *server, const struct quo_map *map);
 void quo_exchanges_free(struct quo_server *server);
+/* Events of the mesh. */
+void quo_exchanges_on_frame(struct quo_server *server, uint32_t peer,
+                            const struct quo_frame *frame);
+void quo_exchanges_on_up(struct quo_server *server, uint32_t peer);
+void quo_exchanges_on_down(struct quo_server *server, uint32_t peer);
 void quo_exchanges_end_turn(struct quo_server *server);
 uint64_t quo_exchanges_deadline(const struct quo_server *server);
 bool quo_exchanges_idle(const struct quo_server *server);
@@ -145,7 +145,7 @@ void quo_exchanges_give_up(struct quo_server *server, struct quo_comparison *com
 /* Adopts the entry of an answer if it is newer. */
 void quo_exchanges_learn(struct quo_server *server, const struct quo_comparison *comparison,
                          struct quo_slice entry);
-/* Returns the id of a new request, never 0. */
+/* Returns the id of a new request, on the mesh or to ourselves; never 0. */
 uint64_t quo_exchanges_id(struct quo_server *server);
 /* Starts a frame to a peer; NULL when it cannot be sent. Seal it at once. */
 uint8_t *quo_exchanges_reserve(struct quo_server *server, uint32_t peer, size_t len);

@@ -17,6 +17,7 @@
 #include "storage-node/replica/replica.h"
 #include "storage-node/server/arena.h"
 #include "storage-node/server/exchanges.h"
+#include "storage-node/server/mesh.h"
 #include "storage-node/server/overlay.h"
 #include "storage-node/server/server.h"
 #include "storage-node/server/trees.h"
@@ -145,6 +146,8 @@ struct quo_partition {
 struct quo_server {
     struct quo_env *env;
     struct quo_transport *transport;
+    struct quo_transport *mesh; /* NULL: there is none */
+    uint64_t last_mesh_id;
     struct quo_store *store;
     uint64_t replica;
     uint64_t memory_max;

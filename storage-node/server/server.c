@@ -78,6 +78,7 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
         return QUO_NO_MEMORY;
     server->env = options->env;
     server->transport = options->transport;
+    server->mesh = options->mesh;
     server->store = options->store;
     server->replica = options->replica;
     server->memory_max = options->memory_max != 0 ? options->memory_max : QUO_NODE_MEMORY_MAX;
@@ -88,7 +89,7 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
     if (status == QUO_OK && options->mesh != NULL)
         status = quo_trees_open(server, server->fresh);
     if (status == QUO_OK && options->mesh != NULL)
-        status = quo_exchanges_open(server, options->map, options->mesh);
+        status = quo_exchanges_open(server, options->map);
     if (status == QUO_OK)
         status = quo_epochs_start(server);
     if (status != QUO_OK) {
@@ -98,7 +99,7 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
     server->transport->events = &events;
     server->transport->receiver = server;
     if (options->mesh != NULL) {
-        options->mesh->events = &quo_exchanges_events;
+        options->mesh->events = &quo_mesh_events;
         options->mesh->receiver = server;
     }
     quo_group_commit(server);

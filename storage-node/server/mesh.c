@@ -1,0 +1,38 @@
+#include "storage-node/server/mesh.h"
+
+#include "storage-node/server/internal.h"
+
+#define PART_SHIFT 56
+
+uint64_t quo_mesh_id(struct quo_server *server, enum quo_mesh_part part)
+{
+    return (uint64_t)part << PART_SHIFT | ++server->last_mesh_id;
+}
+
+static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *frame)
+{
+    struct quo_server *server = receiver;
+    switch (frame->id >> PART_SHIFT) {
+    case QUO_MESH_EXCHANGES:
+        quo_exchanges_on_frame(server, (uint32_t)peer, frame);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_up(void *receiver, uint64_t peer)
+{
+    quo_exchanges_on_up(receiver, (uint32_t)peer);
+}
+
+static void on_down(void *receiver, uint64_t peer)
+{
+    quo_exchanges_on_down(receiver, (uint32_t)peer);
+}
+
+const struct quo_transport_events quo_mesh_events = {
+    .on_frame = on_frame,
+    .on_up = on_up,
+    .on_down = on_down,
+};

@@ -1,0 +1,20 @@
+/* The mesh: requests to other nodes, and the way of their answers back to the part that asked. Each
+ * part names its requests by ids of its own, which carry the part in their highest byte.
+ */
+#ifndef QUORATE_NODE_SERVER_MESH_H
+#define QUORATE_NODE_SERVER_MESH_H
+
+#include "quorate/transport.h"
+
+struct quo_server;
+
+enum quo_mesh_part {
+    QUO_MESH_EXCHANGES = 1, /* exchanges.h */
+};
+
+extern const struct quo_transport_events quo_mesh_events;
+
+/* Returns the id of a new request, never 0 and never used before. */
+uint64_t quo_mesh_id(struct quo_server *server, enum quo_mesh_part part);
+
+#endif
