@@ -1,5 +1,7 @@
 #include "storage-node/antientropy/exchange.h"
 
+#include "quorate/testpoints.h"
+
 enum step { NEW, ROOT, ROOT_AGAIN, BRANCHES, BRANCHES_AGAIN, LEAVES, LEAVES_AGAIN, KEYS, OVER };
 
 void quo_exchange_init(struct quo_exchange *exchange, uint64_t pause_us)
@@ -12,6 +14,12 @@ static enum quo_exchange_effect end(struct quo_exchange *exchange, enum quo_exch
     exchange->step = OVER;
     exchange->wake_us = UINT64_MAX;
     return effect;
+}
+
+/* Whether what the look that is over shows may be a write under way. */
+static bool is_first_look(const struct quo_exchange *exchange, enum step step)
+{
+    return exchange->step == step && !QUO_MUTANT(EXCHANGE_ONCE);
 }
 
 /* The second look follows when the pause is over. */
@@ -42,7 +50,7 @@ static enum quo_exchange_effect on_root(struct quo_exchange *exchange,
 {
     if (event->theirs[0] == event->ours[0])
         return end(exchange, QUO_EXCHANGE_EQUAL);
-    if (exchange->step == ROOT)
+    if (is_first_look(exchange, ROOT))
         return look_again(exchange, ROOT_AGAIN, event->now_us);
     return ask(exchange, BRANCHES, QUO_EXCHANGE_ASK_BRANCHES);
 }
@@ -54,7 +62,7 @@ static enum quo_exchange_effect on_branches(struct quo_exchange *exchange,
     exchange->branches = exchange->step == BRANCHES ? differ : exchange->branches & differ;
     if (exchange->branches == 0)
         return end(exchange, QUO_EXCHANGE_EQUAL);
-    if (exchange->step == BRANCHES)
+    if (is_first_look(exchange, BRANCHES))
         return look_again(exchange, BRANCHES_AGAIN, event->now_us);
     exchange->left = exchange->branches;
     exchange->step = LEAVES;
@@ -73,7 +81,7 @@ static enum quo_exchange_effect on_leaves(struct quo_exchange *exchange,
         return ask_leaves(exchange);
     if (exchange->branches == 0)
         return end(exchange, QUO_EXCHANGE_EQUAL);
-    if (exchange->step == LEAVES)
+    if (is_first_look(exchange, LEAVES))
         return look_again(exchange, LEAVES_AGAIN, event->now_us);
     return ask(exchange, KEYS, QUO_EXCHANGE_ASK_KEYS);
 }

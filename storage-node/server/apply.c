@@ -53,6 +53,14 @@ static void put(struct quo_group *group, const struct quo_request *request,
     }
 }
 
+static bool is_tombstone(struct quo_slice record)
+{
+    struct quo_version version;
+    uint8_t flags;
+    return quo_record_peek(record, &version, &flags) == QUO_OK &&
+           (flags & QUO_RECORD_TOMBSTONE) != 0;
+}
+
 /* What the key adds to its hash tree, before and after the request. */
 static void note_hashes(const struct quo_server *server, const struct quo_request *request,
                         const struct quo_held *held, struct quo_unsynced *unsynced)
@@ -64,6 +72,10 @@ static void note_hashes(const struct quo_server *server, const struct quo_reques
                            : quo_trees_hash(request->key, held->found->record.bytes);
     unsynced->after =
         unsynced->brings_record ? quo_trees_hash(request->key, request->record) : unsynced->before;
+    if (QUO_MUTANT(TREE_MISSES_DELETE) && is_tombstone(request->record))
+        unsynced->after = unsynced->before;
+    if (QUO_MUTANT(TREE_MISSES_OVERWRITE) && unsynced->brings_record)
+        unsynced->before = 0;
 }
 
 /* Puts what the verdict changes into the group that gathers and into the overlay. Returns the new

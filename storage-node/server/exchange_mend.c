@@ -83,7 +83,7 @@ static void ask_proxy(struct quo_server *server, struct quo_mending *mending)
     size_t len = quo_msg_mend_size(&message);
     uint8_t *body;
     for (size_t i = 0; i < QUO_ASKERS && x->askers[i] != 0; i++) {
-        if (is_node(x, x->askers[i]) ||
+        if (is_node(x, x->askers[i]) || QUO_MUTANT(MEND_NOT_ASKED) ||
             transport->ops->reserve(transport, x->askers[i], len, &body) != QUO_OK)
             continue;
         quo_msg_mend_encode(&message, body);

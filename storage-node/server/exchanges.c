@@ -11,8 +11,15 @@
 
 /* Making and freeing */
 
-enum quo_status quo_exchanges_open(struct quo_server *server, const struct quo_map *map)
+static uint64_t us_of(uint32_t ms, uint32_t otherwise_ms)
 {
+    return (ms != 0 ? ms : otherwise_ms) * MS;
+}
+
+enum quo_status quo_exchanges_open(struct quo_server *server,
+                                   const struct quo_server_options *options)
+{
+    const struct quo_map *map = options->map;
     struct quo_exchanges *x = calloc(1, sizeof *x);
     if (x == NULL)
         return QUO_NO_MEMORY;
@@ -21,6 +28,8 @@ enum quo_status quo_exchanges_open(struct quo_server *server, const struct quo_m
     x->equals = calloc(server->partition_count, sizeof *x->equals);
     if (x->peers == NULL || x->equals == NULL)
         return QUO_NO_MEMORY;
+    x->every_us = us_of(options->exchange_every_ms, QUO_EXCHANGE_EVERY_MS);
+    x->pause_us = us_of(options->exchange_pause_ms, QUO_EXCHANGE_PAUSE_MS);
     x->peer_count = map->node_count;
     for (uint32_t i = 0; i < map->node_count; i++)
         x->peers[i] = (struct quo_exchange_peer){.replica = map->nodes[i].replica,
@@ -28,7 +37,7 @@ enum quo_status quo_exchanges_open(struct quo_server *server, const struct quo_m
     x->started_us = x->budget_us = quo_mono_us(server->env);
     x->budget = QUO_EXCHANGE_RATE;
     /* Each peer gets its first turns when it comes up. */
-    x->wake_us = x->started_us + QUO_EXCHANGE_EVERY_MS * MS;
+    x->wake_us = x->started_us + x->every_us;
     return QUO_OK;
 }
 
@@ -245,7 +254,7 @@ static void wait_turn(struct quo_server *server, uint64_t now_us)
     struct quo_exchanges *x = server->exchanges;
     if (x->partition == 0 && x->member == 0)
         x->pairs = count_pairs(server);
-    uint64_t pace_us = QUO_EXCHANGE_EVERY_MS * MS / QUO_MAX(x->pairs, 1u);
+    uint64_t pace_us = x->every_us / QUO_MAX(x->pairs, 1u);
     x->wake_us = now_us + pace_us / 2 + quo_random(server->env) % (pace_us + 1);
 }
 
@@ -400,7 +409,7 @@ static void start(struct quo_server *server, struct quo_comparison *c,
         .replicas = (uint8_t)(QUO_MAX(ours, theirs) + 1),
         .began_us = quo_mono_us(server->env),
     };
-    quo_exchange_init(&c->machine, QUO_EXCHANGE_PAUSE_MS * MS);
+    quo_exchange_init(&c->machine, server->exchanges->pause_us);
     step_plainly(server, c, QUO_EXCHANGE_START);
 }
 

@@ -3,9 +3,10 @@
  * that differ (exchange_keys.c) and mends them (exchange_mend.c).
  *
  * Of two replicas the one with the smaller id asks. All partitions and peers get their turn once in
- * QUO_EXCHANGE_EVERY_MS; a peer that came up is gone through at once. Several comparisons are under
- * way, since each mostly pauses; one of them at a time goes through keys. All together spend
- * QUO_EXCHANGE_RATE bytes a second at most, and rest while writes queue up.
+ * QUO_EXCHANGE_EVERY_MS, unless the options say otherwise; a peer that came up is gone through at
+ * once. Several comparisons are under way, since each mostly pauses; one of them at a time goes
+ * through keys. All together spend QUO_EXCHANGE_RATE bytes a second at most, and rest while writes
+ * queue up.
  */
 #ifndef QUORATE_NODE_SERVER_EXCHANGES_H
 #define QUORATE_NODE_SERVER_EXCHANGES_H
@@ -99,6 +100,8 @@ struct quo_recheck {
 };
 
 struct quo_exchanges {
+    uint64_t every_us; /* a partition is compared with each peer */
+    uint64_t pause_us; /* between the two looks at what differs */
     uint32_t peer_count;
     struct quo_exchange_peer *peers;              /* by index of the map */
     struct quo_equal (*equals)[QUO_REPLICAS_MAX]; /* by partition */
@@ -128,7 +131,8 @@ struct quo_listing;
 /* exchanges.c */
 
 /* QUO_OK or QUO_NO_MEMORY. */
-enum quo_status quo_exchanges_open(struct quo_server *server, const struct quo_map *map);
+enum quo_status quo_exchanges_open(struct quo_server *server,
+                                   const struct quo_server_options *options);
 void quo_exchanges_free(struct quo_server *server);
 /* Events of the mesh. */
 void quo_exchanges_on_frame(struct quo_server *server, uint32_t peer,

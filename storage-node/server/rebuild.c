@@ -122,7 +122,8 @@ static bool take_entries(struct quo_server *server)
     struct quo_range_entry entry;
     size_t at = 0;
     while (quo_range_next(&rebuild->range, &at, &entry)) {
-        struct quo_touched *touched = find_touched(rebuild, entry.key);
+        struct quo_touched *touched =
+            QUO_MUTANT(REBUILD_MISSES_WRITES) ? NULL : find_touched(rebuild, entry.key);
         uint64_t hash = quo_trees_hash(entry.key, entry.value);
         if (hash == 0 || entry.key.len < QUO_STORAGE_KEY_PREFIX ||
             entry.key.len > QUO_STORAGE_KEY_MAX)
@@ -143,7 +144,7 @@ static void take_touched(struct quo_server *server)
 {
     struct quo_rebuild *rebuild = &server->trees->rebuild;
     for (struct quo_touched *at = rebuild->touched; at != NULL; at = at->next)
-        if (!at->met && !is_past(rebuild, at->entry.key))
+        if (!at->met && !is_past(rebuild, at->entry.key) && !QUO_MUTANT(REBUILD_MISSES_WRITES))
             quo_trees_add(server, at->entry.key, at->hash);
 }
 

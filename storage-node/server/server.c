@@ -89,7 +89,7 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
     if (status == QUO_OK && options->mesh != NULL)
         status = quo_trees_open(server, server->fresh);
     if (status == QUO_OK && options->mesh != NULL)
-        status = quo_exchanges_open(server, options->map);
+        status = quo_exchanges_open(server, options);
     if (status == QUO_OK)
         status = quo_epochs_start(server);
     if (status != QUO_OK) {

@@ -22,10 +22,12 @@ struct quo_server_options {
     /* To the other nodes: its peers are the nodes of the map, by their index; the server sets its
      * events. NULL: none; then no hash trees are kept either. */
     struct quo_transport *mesh;
-    struct quo_store *store;   /* borrowed; outlives the server */
-    uint64_t replica;          /* our id */
-    const struct quo_map *map; /* to adopt at start; borrowed for the call */
-    uint64_t memory_max;       /* bytes of writes not yet on disk; 0: QUO_NODE_MEMORY_MAX */
+    struct quo_store *store;    /* borrowed; outlives the server */
+    uint64_t replica;           /* our id */
+    const struct quo_map *map;  /* to adopt at start; borrowed for the call */
+    uint64_t memory_max;        /* bytes of writes not yet on disk; 0: QUO_NODE_MEMORY_MAX */
+    uint32_t exchange_every_ms; /* 0: QUO_EXCHANGE_EVERY_MS */
+    uint32_t exchange_pause_ms; /* 0: QUO_EXCHANGE_PAUSE_MS */
 };
 
 /* Reads the stored epochs, adopts the map's newer entries durably and starts to serve when that is

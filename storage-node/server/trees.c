@@ -122,7 +122,7 @@ void quo_trees_add(struct quo_server *server, struct quo_slice key, uint64_t dif
 
 void quo_trees_commit(struct quo_group *group)
 {
-    if (group->server->marked)
+    if (group->server->marked && !QUO_MUTANT(TREE_MARK_STAYS))
         quo_trees_unmark(group);
 }
 
