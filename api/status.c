@@ -35,6 +35,14 @@ const char *quo_status_name(enum quo_status status)
         return "wrong-cluster";
     case QUO_READ_ONLY:
         return "read-only";
+    case QUO_OUT_OF_BOUNDS:
+        return "out-of-bounds";
+    case QUO_KEY_REUSED:
+        return "key-reused";
+    case QUO_RING_FULL:
+        return "ring-full";
+    case QUO_HISTORY_LOST:
+        return "history-lost";
     case QUO_NOT_FOUND:
         return "not-found";
     case QUO_WOULD_BLOCK:

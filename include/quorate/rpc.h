@@ -27,6 +27,7 @@ enum quo_reply_flag {
     QUO_REPLY_DURABLE = 1u << 0, /* what `version` names is on this replica's disk */
     QUO_REPLY_VALUE = 1u << 1,   /* `record` holds the record */
     QUO_REPLY_NEXT = 1u << 2,    /* ACC: `next` is promised here */
+    QUO_REPLY_FOUND = 1u << 3,   /* SLOT: it was added before */
 };
 
 enum quo_tree_level {

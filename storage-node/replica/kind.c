@@ -10,8 +10,9 @@ static unsigned allowed(enum quo_kind kind)
 {
     switch (kind) {
     case QUO_KIND_LWW:
-    case QUO_KIND_CRDT:
         return QUO_OP_QUERY | QUO_OP_STORE;
+    case QUO_KIND_CRDT:
+        return QUO_OP_QUERY | QUO_OP_STORE | QUO_OP_SLOT;
     case QUO_KIND_CAS:
         return QUO_OP_QUERY | QUO_OP_PREP | QUO_OP_ACC;
     case QUO_KIND_MIXED:

@@ -49,6 +49,7 @@ enum quo_replica_op {
     QUO_OP_STORE = 1u << 1,
     QUO_OP_PREP = 1u << 2,
     QUO_OP_ACC = 1u << 3,
+    QUO_OP_SLOT = 1u << 4, /* of counters only */
 };
 /* `carried` is the kind the request names, `ns` our own namespace with the request's id, NULL when
  * we know none. Returns QUO_OK or QUO_BAD_KIND: the namespace is unknown, the requester believes it

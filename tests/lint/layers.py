@@ -16,6 +16,7 @@ OWNERS = {
     "version.h": "quo_version",
     "record.h": "quo_version",
     "ring.h": "quo_version",
+    "slot.h": "quo_version",
     "cluster.h": "quo_cluster",
     "collection.h": "quo_cluster",
     "rpc.h": "quo_rpc",

@@ -44,8 +44,8 @@ static void only_replica_codes_go_on_the_wire(void **state)
 {
     (void)state;
     assert_true(quo_status_on_wire(QUO_OK));
-    assert_true(quo_status_on_wire(QUO_READ_ONLY));
-    assert_false(quo_status_on_wire(QUO_READ_ONLY + 1));
+    assert_true(quo_status_on_wire(QUO_HISTORY_LOST));
+    assert_false(quo_status_on_wire(QUO_HISTORY_LOST + 1));
     assert_false(quo_status_on_wire(QUO_STATUS_WIRE_MAX));
     assert_false(quo_status_on_wire(QUO_NOT_FOUND));
     assert_false(quo_status_on_wire(255));

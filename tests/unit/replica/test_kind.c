@@ -12,12 +12,12 @@ static void test_mask(void **state)
     (void)state;
     static const struct {
         enum quo_kind kind;
-        enum quo_status query, store, prep, acc;
+        enum quo_status query, store, prep, acc, slot;
     } table[] = {
-        {QUO_KIND_LWW, QUO_OK, QUO_OK, QUO_BAD_KIND, QUO_BAD_KIND},
-        {QUO_KIND_MIXED, QUO_OK, QUO_OK, QUO_OK, QUO_OK},
-        {QUO_KIND_CRDT, QUO_OK, QUO_OK, QUO_BAD_KIND, QUO_BAD_KIND},
-        {QUO_KIND_CAS, QUO_OK, QUO_BAD_KIND, QUO_OK, QUO_OK},
+        {QUO_KIND_LWW, QUO_OK, QUO_OK, QUO_BAD_KIND, QUO_BAD_KIND, QUO_BAD_KIND},
+        {QUO_KIND_MIXED, QUO_OK, QUO_OK, QUO_OK, QUO_OK, QUO_BAD_KIND},
+        {QUO_KIND_CRDT, QUO_OK, QUO_OK, QUO_BAD_KIND, QUO_BAD_KIND, QUO_OK},
+        {QUO_KIND_CAS, QUO_OK, QUO_BAD_KIND, QUO_OK, QUO_OK, QUO_BAD_KIND},
     };
     for (size_t i = 0; i < QUO_COUNT(table); i++) {
         struct quo_namespace ns = {.id = 1, .kind = table[i].kind};
@@ -26,6 +26,7 @@ static void test_mask(void **state)
         assert_int_equal(quo_replica_kind(&ns, carried, QUO_OP_STORE), table[i].store);
         assert_int_equal(quo_replica_kind(&ns, carried, QUO_OP_PREP), table[i].prep);
         assert_int_equal(quo_replica_kind(&ns, carried, QUO_OP_ACC), table[i].acc);
+        assert_int_equal(quo_replica_kind(&ns, carried, QUO_OP_SLOT), table[i].slot);
     }
 }
 
