@@ -61,6 +61,13 @@ struct quo_version quo_hlc_tick(struct quo_hlc *clock, struct quo_version seen, 
     return (struct quo_version){.hlc = hlc, .node = clock->node};
 }
 
+uint64_t quo_hlc_ms(const struct quo_hlc *clock, uint64_t wall_ms, uint64_t mono_us)
+{
+    uint64_t hlc = hlc_of_ms(physical_ms(clock, wall_ms, mono_us));
+
+    return QUO_MAX(hlc, successor(clock->last)) >> 16;
+}
+
 void quo_hlc_correct(struct quo_hlc *clock, uint64_t replica_ms, uint64_t mono_us,
                      uint64_t fresh_node)
 {

@@ -17,6 +17,8 @@
 #define QUO_RING_BYTES_MAX (QUO_RING_MAX * 50u)
 #define QUO_RECORD_OVERHEAD_MAX 16384u /* bytes of a record that are not its value */
 #define QUO_RECORD_MAX (QUO_VALUE_MAX + QUO_RECORD_OVERHEAD_MAX)
+/* How long a value can be made to live: ten years. */
+#define QUO_TTL_MAX_MS UINT64_C(315619200000)
 
 /* Cluster */
 #define QUO_REPLICAS_MAX 7u     /* N of a partition */
@@ -67,10 +69,31 @@
 #define QUO_EXCHANGE_WINDOW 16u        /* keys being mended at once */
 #define QUO_EXCHANGE_RATE (8u << 20)   /* bytes per second that a node spends on its exchanges */
 
+/* Hints: what a node keeps for another one that was away */
+#define QUO_HINT_TTL_MS 10800000u /* since the write; then anti-entropy is left to it */
+#define QUO_HINTS_MAX 1000000u    /* kept on one node for one target */
+#define QUO_HINT_BYTES_MAX (1024u * 1024 * 1024) /* of them, keys and records */
+#define QUO_HINT_RATE (8u << 20)                 /* bytes per second that a node delivers */
+#define QUO_HINT_LANES 4u                        /* targets that it delivers to at once */
+#define QUO_HINT_WINDOW 32u                      /* to each of them, not answered yet */
+#define QUO_HINT_BATCH_MAX 256u                  /* hints read at once */
+#define QUO_HINT_BATCH_BYTES (1024u * 1024)      /* likewise; the first whatever its size */
+#define QUO_HINT_TIMEOUT_MS 5000u                /* for each answer of the target */
+#define QUO_HINT_PAUSE_MS 500u                   /* after a delivery that failed; doubles... */
+#define QUO_HINT_PAUSE_MAX_MS 30000u             /* ...up to this */
+
 /* Scans and collections */
 #define QUO_SCAN_COUNT_MAX 1000u          /* records in one answer to SCAN */
 #define QUO_SCAN_BYTES_MAX (1024u * 1024) /* bytes of them; a longer record shows its size only */
-#define QUO_COLLECTION_NAME_MAX 1024u     /* bytes of the name of a timeline, counter or set */
+#define QUO_SCAN_READ_MAX (4u * 1024 * 1024)     /* bytes read for one without records */
+#define QUO_NODE_SCANS_MAX 32u                   /* such answers in the making on one node */
+#define QUO_SCANS_MAX 256u                       /* scans under way on one loop of a proxy */
+#define QUO_SCAN_ROUNDS_MAX 64u                  /* times that one of them asks replicas */
+#define QUO_SCAN_PAGE_MAX (4u * 1024 * 1024)     /* bytes found, after which it asks no more */
+#define QUO_SCAN_MEMORY_MAX (128u * 1024 * 1024) /* bytes that those of one loop hold */
+#define QUO_SCAN_REPAIRS_MAX 16u                 /* differing keys that one of them has repaired */
+#define QUO_SCAN_PATIENCE_MS 50u                 /* before more replicas are asked, at least */
+#define QUO_COLLECTION_NAME_MAX 1024u /* bytes of the name of a timeline, counter or set */
 
 /* Proxy */
 #define QUO_OPS_MAX 16384u                     /* operations in flight on one loop */

@@ -20,6 +20,7 @@ struct apply {
     const struct quo_change *change;
     const struct quo_change_context *context;
     const struct quo_record *identity; /* what was found, under the new ballot */
+    bool is_expired;                   /* and what it holds is no longer there */
     struct quo_change_result *result;
 };
 
@@ -161,6 +162,28 @@ static enum quo_decision resolve(const struct apply *a, struct quo_record *made)
     return fence(a, made);
 }
 
+/* A ballot may be older than the operation, and a value that its reservation had outlived would be
+ * gone at once: the time counts from the operation. */
+static void limit_life(const struct apply *a, struct quo_record *made)
+{
+    const struct quo_change *change = a->change;
+    const uint64_t ballot_ms = quo_version_ms(a->context->ballot);
+    const uint64_t from_ms =
+        QUO_MUTANT(TTL_OF_BALLOT) ? ballot_ms : QUO_MAX(a->context->now_ms, ballot_ms);
+    uint64_t until_ms = UINT64_MAX;
+
+    if (change->ttl_ms != 0)
+        until_ms = from_ms + change->ttl_ms;
+    else if (change->type != QUO_CHANGE_PUT && !a->is_expired)
+        until_ms = quo_record_expires_ms(a->identity);
+    made->flags &= (uint8_t)~QUO_RECORD_EXPIRES;
+    made->ttl_ms = 0;
+    if (until_ms == UINT64_MAX || (made->flags & QUO_RECORD_TOMBSTONE) != 0)
+        return;
+    made->flags |= QUO_RECORD_EXPIRES;
+    made->ttl_ms = QUO_MIN(until_ms - ballot_ms, QUO_RECORD_TTL_MAX);
+}
+
 static enum quo_change_code put(const struct apply *a, struct quo_record *made)
 {
     made->flags = 0;
@@ -171,8 +194,7 @@ static enum quo_change_code put(const struct apply *a, struct quo_record *made)
 
 static enum quo_change_code bury(struct quo_record *made)
 {
-    made->flags = QUO_RECORD_TOMBSTONE;
-    made->content_type = made->value = quo_slice(NULL, 0);
+    quo_record_bury(made);
     return QUO_CHANGE_DONE;
 }
 
@@ -241,15 +263,20 @@ static enum quo_change_code change_value(const struct apply *a, struct quo_recor
 /* Makes the record that the change leads to. With any code but DONE its value is the one found. */
 static enum quo_change_code make_value(const struct apply *a, struct quo_record *made)
 {
-    if (!quo_condition_holds(a->change, a->identity))
-        return QUO_CHANGE_CONDITION;
-    enum quo_change_code code = change_value(a, made);
+    enum quo_change_code code = QUO_CHANGE_CONDITION;
+
+    if (a->is_expired && !QUO_MUTANT(EXPIRED_IS_THERE))
+        quo_record_bury(made);
+    if (quo_condition_holds(a->change, made))
+        code = change_value(a, made);
     if (code == QUO_CHANGE_DONE && made->value.len > a->context->value_max)
         code = QUO_CHANGE_TOO_LARGE;
-    if (code == QUO_CHANGE_DONE)
-        made->changed = a->context->ballot;
-    else
+    if (code != QUO_CHANGE_DONE) {
         *made = *a->identity;
+        return code;
+    }
+    made->changed = a->context->ballot;
+    limit_life(a, made);
     return code;
 }
 
@@ -309,7 +336,14 @@ enum quo_decision quo_change_apply(struct quo_changer *changer, const struct quo
     *ret_record = identity;
     *ret = (struct quo_change_result){.changed = identity.changed};
 
-    const struct apply a = {changer, change, context, &identity, ret};
+    const struct apply a = {
+        .changer = changer,
+        .change = change,
+        .context = context,
+        .identity = &identity,
+        .is_expired = quo_record_expired(&identity, context->now_ms),
+        .result = ret,
+    };
     if (find_entry(&a, &entry))
         return replay(&a, &entry);
     struct quo_record made = identity;

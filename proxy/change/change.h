@@ -42,14 +42,18 @@ struct quo_change {
     uint64_t digest; /* of what the client asked for; of one key always the same, or it is reused */
     struct quo_slice content_type; /* PUT */
     struct quo_slice value;        /* PUT, PATCH: the patch */
-    int64_t by, min, max;          /* ADD */
+    /* PUT, PATCH, ADD: how long the value will be there, from now on. 0: of a PUT, until it is
+     * written again; of the others, as long as the value that they change would have been. */
+    uint64_t ttl_ms;
+    int64_t by, min, max; /* ADD */
     bool has_min, has_max;
 };
 
 struct quo_change_context {
     struct quo_version ballot; /* of the record to make */
-    struct quo_version first;  /* the first ballot of this attempt */
-    bool sent;                 /* an ACC of this attempt may have left already */
+    uint64_t now_ms; /* the wall clock; what has expired by then, or by the ballot, is absent */
+    struct quo_version first; /* the first ballot of this attempt */
+    bool sent;                /* an ACC of this attempt may have left already */
     /* Another proposer may be at the same operation, without a key as well: what is decided here
      * must be found there. */
     bool shared;

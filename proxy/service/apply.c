@@ -7,6 +7,7 @@ static enum quo_decision change(struct quo_service *service, struct quo_op *op,
     const struct quo_namespace *ns = quo_map_namespace_by_id(service->map, op->ns);
     struct quo_change_context context = {
         .ballot = effect->version,
+        .now_ms = quo_now_ms(service),
         .first = effect->first,
         .sent = effect->sent,
         .shared = op->is_shared,

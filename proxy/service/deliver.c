@@ -61,9 +61,25 @@ static bool has_record(enum quo_verdict verdict, bool is_consensus)
     }
 }
 
+/* An expired value is as good as deleted, to whoever asks. */
+static void judge_life(const struct quo_service *service, struct quo_response *response,
+                       struct quo_record *record)
+{
+    uint64_t now_ms = quo_now_ms(service), expires_ms = quo_record_expires_ms(record);
+
+    if (quo_record_expired(record, now_ms)) {
+        quo_record_bury(record);
+        if (response->verdict == QUO_VERDICT_FOUND)
+            response->verdict = QUO_VERDICT_ABSENT;
+    } else if (expires_ms != UINT64_MAX) {
+        response->left_ms = expires_ms - now_ms;
+    }
+}
+
 /* The tombstone of a key that never was is no record to a write, but a read may ask for its ring.
  */
-static void fill_record(struct quo_response *response, struct quo_slice bytes)
+static void fill_record(const struct quo_service *service, struct quo_response *response,
+                        struct quo_slice bytes)
 {
     struct quo_record record;
 
@@ -84,6 +100,7 @@ static void fill_record(struct quo_response *response, struct quo_slice bytes)
     /* What a read kept before it found nothing. */
     if (response->verdict == QUO_VERDICT_ABSENT && quo_version_is_none(response->receipt.version))
         return;
+    judge_life(service, response, &record);
     response->record = record;
     response->receipt.version = record.changed;
 }
@@ -118,10 +135,11 @@ void quo_deliver(struct quo_service *service, struct quo_op *op, const struct qu
     response.receipt = outcome->receipt;
     response.elapsed_us = quo_mono_us(service->env) - op->started_us;
     memset(&response.record, 0, sizeof response.record);
+    response.left_ms = 0;
     fill_change(op, &response);
     if (op->no_memory && response.verdict != QUO_VERDICT_TIMEOUT)
         be_without_memory(&response);
-    fill_record(&response, record);
+    fill_record(service, &response, record);
     if (response.verdict == QUO_VERDICT_DECLINED && op->result.code == QUO_CHANGE_BOUND)
         response.receipt.version = op->result.changed;
     count_answer(service, op, outcome, &response);

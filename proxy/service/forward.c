@@ -53,6 +53,7 @@ static struct quo_msg_forward message_of(const struct quo_op *op, const struct q
         .by = (uint64_t)change->by,
         .min = (uint64_t)change->min,
         .max = (uint64_t)change->max,
+        .ttl_ms = change->ttl_ms,
         .key = op->part[QUO_OP_KEY],
         .content_type = change->content_type,
         .value = change->value,

@@ -44,7 +44,8 @@ static bool is_sound(const struct quo_msg_forward *m, const struct quo_namespace
            is_write(m->type) && m->condition <= QUO_CONDITION_ABSENT && m->key.len > 0 &&
            m->tags.len % QUO_VERSION_SIZE == 0 && m->level >= QUO_LEVEL_STRONG &&
            m->level <= QUO_LEVEL_ALL && m->w <= ns->n && m->timeout_ms >= QUO_TIMEOUT_MIN_MS &&
-           m->timeout_ms <= QUO_TIMEOUT_MAX_MS && m->hops <= QUO_FORWARD_HOPS_MAX &&
+           m->timeout_ms <= QUO_TIMEOUT_MAX_MS && m->ttl_ms <= QUO_TTL_MAX_MS &&
+           m->hops <= QUO_FORWARD_HOPS_MAX &&
            (is_checked || m->type != QUO_REQUEST_PATCH ||
             quo_json_check(m->value, why, sizeof why) == QUO_OK);
 }
@@ -90,6 +91,7 @@ static struct quo_request request_of(const struct quo_msg_forward *m,
         .digest = m->digest,
         .content_type = m->content_type,
         .value = m->value,
+        .ttl_ms = m->ttl_ms,
         .by = (int64_t)m->by,
         .min = (int64_t)m->min,
         .max = (int64_t)m->max,

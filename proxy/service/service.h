@@ -74,6 +74,7 @@ struct quo_request {
     uint64_t digest;
     struct quo_slice content_type; /* PUT */
     struct quo_slice value;        /* PUT, PATCH */
+    uint64_t ttl_ms;               /* likewise: see struct quo_change; at most QUO_TTL_MAX_MS */
     int64_t by, min, max;          /* ADD */
     bool has_min, has_max;
     struct quo_freshness fresh; /* GET at level session */
@@ -93,9 +94,10 @@ struct quo_response {
                                    QUO_OK */
     struct quo_receipt receipt; /* its version is the record's `changed`: the ETag */
     /* With FOUND; with ABSENT and version not none: the tombstone; with WRITTEN and DECLINED of a
-     * consensus write: the key's record after it (version none: there is none). Borrowed until the
-     * callback returns. */
+     * consensus write: the key's record after it (version none: there is none). One that has
+     * expired is shown as a tombstone. Borrowed until the callback returns. */
     struct quo_record record;
+    uint64_t left_ms;                /* that the record's value has still to live; 0: it stays */
     bool is_consensus;               /* opid, since and change say something */
     struct quo_opid opid;            /* the operation's name */
     uint64_t since;                  /* and when it was submitted, for its link */

@@ -48,4 +48,11 @@ static inline struct quo_version quo_tick(struct quo_service *service, struct qu
                         quo_mono_us(service->env));
 }
 
+/* The moment, ms, that decides whether a value has expired: no earlier than anything that this loop
+ * was shown, clocks of replicas included. */
+static inline uint64_t quo_now_ms(const struct quo_service *service)
+{
+    return quo_hlc_ms(&service->clock, quo_wall_ms(service->env), quo_mono_us(service->env));
+}
+
 #endif

@@ -13,6 +13,7 @@ static void check_request(const struct quo_request *request)
     QUO_REQUIRE(quo_collection_fits(quo_collection_ns(0, request->collection), request->ns->kind));
     QUO_REQUIRE(request->value.len <= QUO_VALUE_MAX);
     QUO_REQUIRE(request->content_type.len <= QUO_CONTENT_TYPE_MAX);
+    QUO_REQUIRE(request->ttl_ms <= QUO_TTL_MAX_MS);
     QUO_REQUIRE(request->tag_count <= QUO_CONDITIONS_MAX);
     QUO_REQUIRE(is_read || is_plain || quo_request_is_consensus(request));
     QUO_REQUIRE(request->type != QUO_REQUEST_SETTLE || want->strong);
@@ -55,6 +56,8 @@ static enum quo_status make_record(struct quo_service *service, struct quo_op *o
     } else {
         record.content_type = request->content_type;
         record.value = request->value;
+        record.ttl_ms = request->ttl_ms;
+        record.flags |= request->ttl_ms != 0 ? QUO_RECORD_EXPIRES : 0;
     }
     enum quo_status status =
         quo_op_make(&service->ops, op, QUO_OP_RECORD, quo_record_size(&record), &out);
@@ -129,6 +132,7 @@ static enum quo_status make_change(struct quo_service *service, struct quo_op *o
     change->tag_count = request->tag_count;
     memcpy(change->tags, request->tags, request->tag_count * sizeof *request->tags);
     change->digest = request->digest;
+    change->ttl_ms = request->ttl_ms;
     change->by = request->by;
     change->min = request->min;
     change->max = request->max;

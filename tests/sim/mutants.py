@@ -58,6 +58,8 @@ DIRECTED = {"RETAG_AFTER_NACK", "ACCEPT_SKIPPED_AFTER_SENT", "SETTLE_IGNORES_PRO
 
 # Rules of sessions, which the simulated clients have none of: tests/unit/coordinator/mutants.
 ELSEWHERE = {"SESSION_NOT_ESCALATED", "SESSION_WRITE_BELOW"}
+# Likewise values with a time to live: tests/unit/change/mutants.
+ELSEWHERE |= {"EXPIRED_IS_THERE", "TTL_OF_BALLOT"}
 
 
 def run(program, arguments, budget):

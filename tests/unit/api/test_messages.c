@@ -214,6 +214,7 @@ static void forward_bytes_are_the_golden_ones(void **state)
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe,                         /* by */
         0x80, 0,    0,    0,    0,    0,    0,    0,                            /* min */
         0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,                         /* max */
+        0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88,                         /* ttl_ms */
         0,    0,    0,    4,    't',  'a',  'g',  's',                          /* tags */
         0,    0,    0,    3,    'k',  'e',  'y',                                /* key */
         0,    0,    0,    1,    't',                                            /* content_type */
@@ -237,6 +238,7 @@ static void forward_bytes_are_the_golden_ones(void **state)
         .by = (uint64_t)INT64_C(-2),
         .min = (uint64_t)INT64_MIN,
         .max = (uint64_t)INT64_MAX,
+        .ttl_ms = 0x8182838485868788,
         .tags = quo_slice_of("tags"),
         .key = quo_slice_of("key"),
         .content_type = quo_slice_of("t"),
