@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "sim.h"
+#include "storage-node/engine/range.h"
 
 struct quo_batch {
     struct sim_writes writes;
@@ -164,22 +165,93 @@ static void store_release(struct quo_store *s, struct quo_pinned *pinned)
     *pinned = (struct quo_pinned){0};
 }
 
-static void store_load(struct quo_store *s, struct quo_load *load)
+static int by_key(const void *a, const void *b)
 {
-    struct sim_disk *disk = disk_of(s);
+    struct quo_slice x = blob_slice((*(struct sim_cell *const *)a)->key);
+    struct quo_slice y = blob_slice((*(struct sim_cell *const *)b)->key);
+    int order = memcmp(x.data, y.data, QUO_MIN(x.len, y.len));
+    return order != 0 ? order : (x.len > y.len) - (x.len < y.len);
+}
+
+static bool key_below(struct quo_slice a, struct quo_slice b)
+{
+    size_t n = QUO_MIN(a.len, b.len);
+    int order = n == 0 ? 0 : memcmp(a.data, b.data, n);
+    return order != 0 ? order < 0 : a.len < b.len;
+}
+
+/* What is visible of lo <= key < hi, in order. */
+static size_t collect(struct sim_disk *disk, enum quo_family family, struct quo_slice lo,
+                      struct quo_slice hi, struct sim_cell *hits[SIM_CELLS_MAX])
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < disk->cell_count; i++) {
+        struct sim_cell *cell = &disk->cells[i];
+        struct quo_slice key = blob_slice(cell->key);
+        if (cell->family == family && cell->visible != NULL && !key_below(key, lo) &&
+            key_below(key, hi))
+            hits[count++] = cell;
+    }
+    qsort(hits, count, sizeof hits[0], by_key);
+    return count;
+}
+
+static void fill(struct sim_disk *disk, struct quo_range *range)
+{
+    struct sim_cell *hits[SIM_CELLS_MAX];
+    size_t count = collect(disk, range->load.family, range->lo, range->hi, hits);
+    quo_range_begin(range);
+    for (size_t i = 0; i < count; i++)
+        if (!quo_range_add(range, blob_slice(hits[i]->key), blob_slice(hits[i]->visible)))
+            break;
+    sim_world->blobs += range->bytes != NULL;
+}
+
+static void store_range_release(struct quo_store *s, struct quo_range *range)
+{
+    (void)s;
+    sim_world->blobs -= range->bytes != NULL;
+    quo_range_free(range);
+}
+
+/* Reads off the loop look at some moment before the completion: at once, or at the last. */
+static void look(struct sim_disk *disk, uint32_t i)
+{
+    struct quo_load *load = disk->loads[i];
+    if (load->range != NULL) {
+        fill(disk, load->range);
+        return;
+    }
+    const struct sim_cell *cell = find(disk, load->family, load->key);
+    disk->load_values[i] = blob_ref(cell == NULL ? NULL : cell->visible);
+}
+
+static void start_load(struct sim_disk *disk, struct quo_load *load)
+{
     struct sim *sim = sim_world;
     QUO_REQUIRE(disk->load_count < SIM_LOADS_MAX);
     uint32_t i = disk->load_count++;
     disk->loads[i] = load;
-    /* The pool looks at some moment before the completion: at once, or at the last. */
     disk->load_early[i] = sim_chance(&sim->rng, 500);
     disk->load_values[i] = NULL;
-    if (disk->load_early[i]) {
-        const struct sim_cell *cell = find(disk, load->family, load->key);
-        disk->load_values[i] = blob_ref(cell == NULL ? NULL : cell->visible);
-    }
+    if (disk->load_early[i])
+        look(disk, i);
     uint64_t us = sim_between(&sim->rng, 20, sim->swarm.load_max_us) * (disk->slow ? 50 : 1);
     sim_at(sim, sim->now + us, SIM_EVENT_DISK, sim_node(sim, disk->node), DISK_LOAD, load);
+}
+
+static void store_load(struct quo_store *s, struct quo_load *load)
+{
+    load->range = NULL;
+    start_load(disk_of(s), load);
+}
+
+static void store_range(struct quo_store *s, struct quo_range *range)
+{
+    range->load.range = range;
+    range->bytes = NULL;
+    range->len = range->room = 0;
+    start_load(disk_of(s), &range->load);
 }
 
 /* Takes a load off the list; *ret_value is what it saw, owned by the caller. */
@@ -189,11 +261,9 @@ static void take_load(struct sim_disk *disk, struct quo_load *load, struct sim_b
     while (i < disk->load_count && disk->loads[i] != load)
         i++;
     QUO_REQUIRE(i < disk->load_count);
+    if (!disk->load_early[i])
+        look(disk, i);
     *ret_value = disk->load_values[i];
-    if (!disk->load_early[i]) {
-        const struct sim_cell *cell = find(disk, load->family, load->key);
-        *ret_value = blob_ref(cell == NULL ? NULL : cell->visible);
-    }
     uint32_t last = --disk->load_count;
     disk->loads[i] = disk->loads[last];
     disk->load_values[i] = disk->load_values[last];
@@ -206,8 +276,10 @@ static void complete_load(struct sim_disk *disk, struct quo_load *load, bool abo
     take_load(disk, load, &value);
     load->status = abort ? QUO_IO_ERROR : read_fault(disk, load->family);
     load->value = (struct quo_pinned){0};
-    if (load->status == QUO_OK)
+    if (load->status == QUO_OK && load->range == NULL)
         load->status = pin(value, &load->value);
+    if (load->status != QUO_OK && load->range != NULL)
+        store_range_release(&disk->store, load->range);
     blob_drop(value);
     load->done(load);
 }
@@ -330,37 +402,13 @@ void sim_disk_complete(struct sim_disk *disk, const struct sim_event *event)
         complete_load(disk, event->pointer, false);
 }
 
-static int by_key(const void *a, const void *b)
-{
-    struct quo_slice x = blob_slice((*(struct sim_cell *const *)a)->key);
-    struct quo_slice y = blob_slice((*(struct sim_cell *const *)b)->key);
-    int order = memcmp(x.data, y.data, QUO_MIN(x.len, y.len));
-    return order != 0 ? order : (x.len > y.len) - (x.len < y.len);
-}
-
-static bool key_below(struct quo_slice a, struct quo_slice b)
-{
-    size_t n = QUO_MIN(a.len, b.len);
-    int order = n == 0 ? 0 : memcmp(a.data, b.data, n);
-    return order != 0 ? order < 0 : a.len < b.len;
-}
-
 static enum quo_status
 store_scan(struct quo_store *s, enum quo_family family, struct quo_slice lo, struct quo_slice hi,
            bool (*visit)(void *context, struct quo_slice key, struct quo_slice value),
            void *context)
 {
-    struct sim_disk *disk = disk_of(s);
     struct sim_cell *hits[SIM_CELLS_MAX];
-    size_t count = 0;
-    for (uint32_t i = 0; i < disk->cell_count; i++) {
-        struct sim_cell *cell = &disk->cells[i];
-        struct quo_slice key = blob_slice(cell->key);
-        if (cell->family == family && cell->visible != NULL && !key_below(key, lo) &&
-            key_below(key, hi))
-            hits[count++] = cell;
-    }
-    qsort(hits, count, sizeof hits[0], by_key);
+    size_t count = collect(disk_of(s), family, lo, hi, hits);
     for (size_t i = 0; i < count; i++)
         if (!visit(context, blob_slice(hits[i]->key), blob_slice(hits[i]->visible)))
             break;
@@ -376,6 +424,8 @@ static const struct quo_store_ops store_ops = {
     .get = store_get,
     .release = store_release,
     .load = store_load,
+    .range = store_range,
+    .range_release = store_range_release,
     .batch_new = batch_new,
     .batch_free = batch_free,
     .batch_clear = batch_clear,

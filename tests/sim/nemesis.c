@@ -27,24 +27,41 @@ static void until(struct sim *sim, uint64_t time, enum sim_fault_kind kind, uint
     sim_at(sim, time, SIM_EVENT_HEAL, NULL, sim->fault_count++, NULL);
 }
 
-static void block(uint32_t proxy, uint32_t node, bool to_node, bool to_proxy)
+/* Connections that the first made to the second. */
+static void block(uint32_t from, uint32_t to, bool there, bool back)
 {
-    if (to_node)
-        sim_network_block(proxy, node, SIM_TO_NODE, true);
-    if (to_proxy)
-        sim_network_block(proxy, node, SIM_TO_PROXY, true);
+    if (there)
+        sim_network_block(from, to, SIM_TO_NODE, true);
+    if (back)
+        sim_network_block(from, to, SIM_TO_PROXY, true);
+}
+
+/* Between two nodes, which have connections of both. */
+static void sever(const struct sim *sim, uint32_t a, uint32_t b, bool a_to_b, bool b_to_a)
+{
+    if (!sim->swarm.mesh || a == b)
+        return;
+    block(a, b, a_to_b, b_to_a);
+    block(b, a, b_to_a, a_to_b);
+}
+
+static void unblock(uint32_t from, uint32_t to)
+{
+    for (uint32_t d = 0; d < 2; d++)
+        sim_network_block(from, to, d, false);
 }
 
 static void unblock_all(struct sim *sim)
 {
     for (uint32_t p = 0; p < SIM_PROXIES_MAX; p++)
         for (uint32_t n = 0; n < sim->swarm.nodes; n++)
-            for (uint32_t d = 0; d < 2; d++)
-                sim_network_block(p, n, d, false);
+            unblock(sim_proxy_index(p), n);
     for (uint32_t p = 0; p < SIM_PROXIES_MAX; p++)
         for (uint32_t other = 0; other < SIM_PROXIES_MAX; other++)
-            for (uint32_t d = 0; d < 2; d++)
-                sim_network_block(p, SIM_NODES_MAX + other, d, false);
+            unblock(sim_proxy_index(p), sim_proxy_index(other));
+    for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+        for (uint32_t other = 0; other < sim->swarm.nodes; other++)
+            unblock(n, other);
 }
 
 static void fault_halves(struct sim *sim)
@@ -53,11 +70,15 @@ static void fault_halves(struct sim *sim)
     for (uint32_t p = 0; p < SIM_PROXIES_MAX; p++)
         for (uint32_t n = 0; n < sim->swarm.nodes; n++)
             if (((proxies >> p) & 1) != ((nodes >> n) & 1))
-                block(p, n, true, true);
+                block(sim_proxy_index(p), n, true, true);
     for (uint32_t p = 0; p < sim->swarm.proxies; p++)
         for (uint32_t other = 0; other < sim->swarm.proxies; other++)
             if (((proxies >> p) & 1) != ((proxies >> other) & 1))
-                block(p, SIM_NODES_MAX + other, true, true);
+                block(sim_proxy_index(p), sim_proxy_index(other), true, true);
+    for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+        for (uint32_t other = 0; other < n; other++)
+            if (((nodes >> n) & 1) != ((nodes >> other) & 1))
+                sever(sim, n, other, true, true);
     until(sim, soon(sim), SIM_FAULT_HALVES, 0);
 }
 
@@ -67,7 +88,10 @@ static void fault_one_way(struct sim *sim)
     bool to_node = sim_chance(&sim->rng, 500);
     for (uint32_t p = 0; p < SIM_PROXIES_MAX; p++)
         if (sim_chance(&sim->rng, 600))
-            block(p, node, to_node, !to_node);
+            block(sim_proxy_index(p), node, to_node, !to_node);
+    for (uint32_t n = 0; n < sim->swarm.nodes && sim->swarm.mesh; n++)
+        if (sim_chance(&sim->rng, 600))
+            sever(sim, n, node, to_node, !to_node);
     until(sim, soon(sim), SIM_FAULT_ONE_WAY, 0);
 }
 
@@ -75,27 +99,38 @@ static void fault_isolate(struct sim *sim)
 {
     uint32_t node = any_node(sim);
     for (uint32_t p = 0; p < SIM_PROXIES_MAX; p++)
-        block(p, node, true, true);
+        block(sim_proxy_index(p), node, true, true);
+    for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+        sever(sim, n, node, true, true);
     until(sim, soon(sim), SIM_FAULT_ISOLATE, 0);
 }
 
 static void fault_bridge(struct sim *sim)
 {
     for (uint32_t p = 0; p < SIM_PROXIES_MAX; p++)
-        block(p, any_node(sim), true, true);
+        block(sim_proxy_index(p), any_node(sim), true, true);
+    for (uint32_t n = 0; n < sim->swarm.nodes && sim->swarm.mesh; n++)
+        sever(sim, n, any_node(sim), true, true);
     until(sim, soon(sim), SIM_FAULT_BRIDGE, 0);
+}
+
+static void cut_some(struct sim *sim, uint32_t from, uint32_t first, uint32_t count,
+                     uint32_t permille)
+{
+    for (uint32_t to = first; to < first + count; to++)
+        if (sim_chance(&sim->rng, permille))
+            sim_network_cut(from, to);
 }
 
 static void fault_flap(struct sim *sim)
 {
+    const struct sim_swarm *s = &sim->swarm;
     for (uint32_t p = 0; p < SIM_PROXIES_MAX; p++)
-        for (uint32_t n = 0; n < sim->swarm.nodes; n++)
-            if (sim_chance(&sim->rng, 400))
-                sim_network_cut(p, n);
-    for (uint32_t p = 0; p < sim->swarm.proxies; p++)
-        for (uint32_t other = 0; other < sim->swarm.proxies; other++)
-            if (sim_chance(&sim->rng, 300))
-                sim_network_cut(p, SIM_NODES_MAX + other);
+        cut_some(sim, sim_proxy_index(p), 0, s->nodes, 400);
+    for (uint32_t p = 0; p < s->proxies; p++)
+        cut_some(sim, sim_proxy_index(p), sim_proxy_index(0), s->proxies, 300);
+    for (uint32_t n = 0; n < s->nodes && s->mesh; n++)
+        cut_some(sim, n, 0, s->nodes, 300);
 }
 
 static void crash(struct sim *sim, uint32_t node)
@@ -234,7 +269,7 @@ void sim_nemesis_sent(const struct sim_process *proxy, uint8_t type)
 void sim_nemesis_kill(struct sim *sim, struct sim_process *p)
 {
     for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
-        uint64_t link = sim->link[p->number][n];
+        uint64_t link = sim->link[p->index][n];
         if (link != 0 && sim_chance(&sim->rng, 500))
             sim->conns[link].emptied = true;
     }
@@ -249,6 +284,7 @@ static void fault_drain(struct sim *sim)
     sim_note(sim, "%s drains", sim_process_name(p));
     quo_server_drain(p->server);
     p->drained = true;
+    sim_process_end_turn(p);
     until(sim, soon(sim), SIM_FAULT_DRAIN, p->number);
 }
 

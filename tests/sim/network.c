@@ -9,24 +9,22 @@
 
 static struct sim_process *receiver_of(const struct sim_conn *conn, uint32_t direction)
 {
-    return direction == SIM_TO_NODE ? &sim_world->processes[conn->node]
-                                    : sim_proxy(sim_world, conn->proxy);
+    return &sim_world->processes[direction == SIM_TO_NODE ? conn->to : conn->from];
 }
 
 static uint32_t life_at(const struct sim_conn *conn, uint32_t direction)
 {
-    return direction == SIM_TO_NODE ? conn->node_life : conn->proxy_life;
+    return direction == SIM_TO_NODE ? conn->to_life : conn->from_life;
 }
 
-/* Between proxies. */
 static bool is_between_proxies(const struct sim_conn *conn)
 {
-    return conn->node >= SIM_NODES_MAX;
+    return conn->to >= SIM_NODES_MAX;
 }
 
 static uint32_t side_of(const struct sim_process *p, const struct sim_conn *conn)
 {
-    return conn->node == p->index ? SIM_TO_NODE : SIM_TO_PROXY;
+    return conn->to == p->index ? SIM_TO_NODE : SIM_TO_PROXY;
 }
 
 static uint64_t latency(struct sim *sim)
@@ -89,7 +87,7 @@ static void post(struct sim *sim, struct sim_packet *packet, uint64_t at)
 static void send_datagram(struct sim *sim, struct sim_packet *packet)
 {
     const struct sim_conn *conn = &sim->conns[packet->conn];
-    if (sim->blocked[conn->proxy][conn->node][packet->direction] ||
+    if (sim->blocked[conn->from][conn->to][packet->direction] ||
         sim_chance(&sim->rng, sim->swarm.loss_permille)) {
         sim_packet_free(packet);
         return;
@@ -107,7 +105,7 @@ static void send_stream(struct sim *sim, struct sim_packet *packet)
 {
     struct sim_conn *conn = &sim->conns[packet->conn];
     uint32_t d = packet->direction;
-    if (sim->blocked[conn->proxy][conn->node][d]) {
+    if (sim->blocked[conn->from][conn->to][d]) {
         *conn->stalled_end[d] = packet;
         conn->stalled_end[d] = &packet->next;
         return;
@@ -115,7 +113,7 @@ static void send_stream(struct sim *sim, struct sim_packet *packet)
     conn->last[d] = QUO_MAX(sim->now + latency(sim), conn->last[d] + 1);
     post(sim, packet, conn->last[d]);
     if (sim_chance(&sim->rng, sim->swarm.cut_permille))
-        sim_network_cut(conn->proxy, conn->node);
+        sim_network_cut(conn->from, conn->to);
 }
 
 static void send_packet(struct sim *sim, struct sim_packet *packet)
@@ -164,16 +162,30 @@ static void note_forward(struct sim *sim, const struct sim_process *p,
     *limit = QUO_MAX(*limit, sim->now + forward.timeout_ms * SIM_MS);
 }
 
+/* A node asks for a write that changes nothing: no client's operation, but one. */
+static void note_mend(struct sim *sim, const struct sim_process *p, const struct sim_frame *frame)
+{
+    struct quo_msg_mend mend;
+    enum quo_status status = quo_msg_mend_decode(quo_slice(frame->body, frame->len), &mend);
+    QUO_REQUIRE(status == QUO_OK);
+    uint32_t key = sim_key_index(mend.ns, mend.key);
+    QUO_REQUIRE(key < SIM_KEYS_MAX);
+    uint64_t *limit = &sim->limit[p->number][key];
+    *limit = QUO_MAX(*limit, sim->now + QUO_TIMEOUT_DEFAULT_MS * SIM_MS);
+}
+
 static void note_frame(struct sim *sim, struct sim_process *p, const struct sim_packet *packet,
                        const struct sim_frame *frame)
 {
     const struct sim_conn *conn = &sim->conns[packet->conn];
     if (is_between_proxies(conn))
         note_forward(sim, p, frame);
-    else if (p->is_node)
+    else if (packet->direction == SIM_TO_NODE)
         sim_oracle_request(p, packet->conn, frame);
-    else
-        sim->replied_at[p->number][conn->node] = sim_stamp(sim);
+    else if (frame->type == QUO_MESSAGE_MEND)
+        note_mend(sim, p, frame);
+    else if (!p->is_node)
+        sim->replied_at[p->number][conn->to] = sim_stamp(sim);
 }
 
 /* How the process calls the other end. */
@@ -183,17 +195,20 @@ static uint64_t peer_name(const struct sim_process *p, uint64_t c)
     const struct sim_conn *conn = &sim->conns[c];
     bool accepted = side_of(p, conn) == SIM_TO_NODE;
     if (!is_between_proxies(conn))
-        return accepted ? c : conn->node;
+        return accepted ? c : conn->to;
     if (!accepted)
-        return sim_seats_seat(sim, p->number, conn->node - SIM_NODES_MAX);
-    if (sim_seats_is_lane(sim, p->number, conn->proxy))
-        return sim_seats_seat(sim, p->number, conn->proxy);
+        return sim_seats_seat(sim, p->number, conn->to - SIM_NODES_MAX);
+    uint32_t other = conn->from - SIM_NODES_MAX;
+    if (sim_seats_is_lane(sim, p->number, other))
+        return sim_seats_seat(sim, p->number, other);
     return SIM_SEAT_GUEST + c;
 }
 
 static struct quo_transport *transport_of(struct sim_process *p, const struct sim_conn *conn)
 {
-    return is_between_proxies(conn) ? &p->seats : &p->transport;
+    if (is_between_proxies(conn))
+        return &p->seats;
+    return p->is_node && conn->from == p->index ? &p->mesh : &p->transport;
 }
 
 void sim_network_deliver(struct sim_process *p, struct sim_packet *packet)
@@ -219,9 +234,11 @@ void sim_network_deliver(struct sim_process *p, struct sim_packet *packet)
 
 static struct sim_process *process_of(struct quo_transport *t)
 {
-    bool seats = t->ops == &sim_seat_ops;
-    size_t at =
-        seats ? offsetof(struct sim_process, seats) : offsetof(struct sim_process, transport);
+    size_t at = offsetof(struct sim_process, transport);
+    if (t->ops == &sim_seat_ops)
+        at = offsetof(struct sim_process, seats);
+    else if (t->ops == &sim_mesh_ops)
+        at = offsetof(struct sim_process, mesh);
     return (struct sim_process *)(void *)((char *)t - at);
 }
 
@@ -230,18 +247,19 @@ static uint64_t accepted_conn(const struct sim_process *p, uint64_t c)
 {
     struct sim *sim = sim_world;
     const struct sim_conn *conn = c < SIM_CONNS_MAX ? &sim->conns[c] : NULL;
-    bool ours = conn != NULL && c <= sim->conn_count && conn->node == p->index &&
-                conn->node_life == p->incarnation && conn->open[SIM_TO_NODE];
+    bool ours = conn != NULL && c <= sim->conn_count && conn->to == p->index &&
+                conn->to_life == p->incarnation && conn->open[SIM_TO_NODE];
     return ours ? c : 0;
 }
 
 /* The connection to a peer as this process sees it; 0 when there is none. */
-static uint64_t conn_to(const struct sim_process *p, bool seats, uint64_t peer)
+static uint64_t conn_to(const struct sim_process *p, const struct quo_transport *t, uint64_t peer)
 {
     struct sim *sim = sim_world;
+    bool seats = t == &p->seats;
     if (p->dying)
         return 0;
-    if (p->is_node)
+    if (p->is_node && t == &p->transport)
         return accepted_conn(p, peer);
     if (seats && peer >= SIM_SEAT_GUEST)
         return accepted_conn(p, peer - SIM_SEAT_GUEST);
@@ -253,7 +271,7 @@ static uint64_t conn_to(const struct sim_process *p, bool seats, uint64_t peer)
         index = SIM_NODES_MAX + target;
     }
     QUO_REQUIRE(index < SIM_PROCESSES_MAX);
-    uint64_t link = sim->link[p->number][index];
+    uint64_t link = sim->link[p->index][index];
     return link != 0 && sim->conns[link].open[SIM_TO_PROXY] ? link : 0;
 }
 
@@ -264,7 +282,7 @@ static enum quo_status reserve(struct quo_transport *t, uint64_t peer, size_t bo
     struct sim *sim = sim_world;
     QUO_REQUIRE(p->reserved == NULL);
     QUO_REQUIRE(body_len <= QUO_FRAME_BODY_MAX);
-    if (conn_to(p, t == &p->seats, peer) == 0)
+    if (conn_to(p, t, peer) == 0)
         return QUO_UNAVAILABLE;
     if (sim->swarm.busy_permille > 0 && sim_chance(&sim->rng, sim->swarm.busy_permille))
         return QUO_BUSY;
@@ -292,10 +310,13 @@ static struct sim_outbox *outbox_for(struct sim_process *p, uint64_t conn)
 
 static void judge_sent(struct sim_process *p, uint64_t conn, const struct sim_frame *frame)
 {
+    bool accepted = sim_world->conns[conn].to == p->index;
     if (is_between_proxies(&sim_world->conns[conn]))
         return;
-    if (p->is_node) {
+    if (p->is_node && accepted) {
         sim_oracle_reply(p, conn, frame);
+    } else if (p->is_node) {
+        sim_oracle_relayed(p, sim_world->conns[conn].to, frame);
     } else {
         sim_oracle_sent(p, frame);
         sim_nemesis_sent(p, frame->type);
@@ -311,7 +332,7 @@ static void seal(struct quo_transport *t, uint64_t peer, uint8_t type, uint64_t 
     frame->type = type;
     frame->id = id;
     sim_mix(sim_world, XXH3_64bits_withSeed(frame->body, frame->len, id << 8 | type));
-    uint64_t conn = conn_to(p, t == &p->seats, peer);
+    uint64_t conn = conn_to(p, t, peer);
     judge_sent(p, conn, frame);
     struct sim_outbox *outbox = outbox_for(p, conn);
     *outbox->end = frame;
@@ -320,14 +341,15 @@ static void seal(struct quo_transport *t, uint64_t peer, uint8_t type, uint64_t 
 
 const struct quo_transport_ops sim_transport_ops = {.reserve = reserve, .seal = seal};
 const struct quo_transport_ops sim_seat_ops = {.reserve = reserve, .seal = seal};
+const struct quo_transport_ops sim_mesh_ops = {.reserve = reserve, .seal = seal};
 
 /* ---- connections ---- */
 
-static void retry_connect(struct sim_process *proxy, uint32_t index)
+static void retry_connect(struct sim_process *p, uint32_t index)
 {
     struct sim *sim = sim_world;
     uint64_t pause = sim_between(&sim->rng, 2 * SIM_MS, 100 * SIM_MS);
-    sim_at(sim, sim->now + pause, SIM_EVENT_CONNECT, proxy, index, NULL);
+    sim_at(sim, sim->now + pause, SIM_EVENT_CONNECT, p, index, NULL);
 }
 
 static bool can_accept(const struct sim *sim, const struct sim_process *p)
@@ -336,39 +358,37 @@ static bool can_accept(const struct sim *sim, const struct sim_process *p)
     return p->alive && !p->frozen && !refused;
 }
 
-void sim_network_connect(struct sim_process *proxy, uint32_t index)
+void sim_network_connect(struct sim_process *p, uint32_t index)
 {
     struct sim *sim = sim_world;
     struct sim_process *to = &sim->processes[index];
-    const bool *blocked = sim->blocked[proxy->number][index];
-    if (sim->link[proxy->number][index] != 0 || sim->conn_count + 1 >= SIM_CONNS_MAX)
+    const bool *blocked = sim->blocked[p->index][index];
+    if (sim->link[p->index][index] != 0 || sim->conn_count + 1 >= SIM_CONNS_MAX)
         return;
     if (!can_accept(sim, to) || blocked[0] || blocked[1]) {
-        retry_connect(proxy, index);
+        retry_connect(p, index);
         return;
     }
     uint64_t c = ++sim->conn_count;
     struct sim_conn *conn = &sim->conns[c];
-    *conn = (struct sim_conn){.proxy = proxy->number,
-                              .node = index,
-                              .proxy_life = proxy->incarnation,
-                              .node_life = to->incarnation};
+    *conn = (struct sim_conn){
+        .from = p->index, .to = index, .from_life = p->incarnation, .to_life = to->incarnation};
     for (uint32_t d = 0; d < 2; d++)
         conn->stalled_end[d] = &conn->stalled[d];
-    sim->link[proxy->number][index] = c;
+    sim->link[p->index][index] = c;
     uint64_t there = sim->manual ? sim->now : sim->now + latency(sim);
     uint64_t back = sim->manual ? sim->now + 1 : there + latency(sim);
     conn->last[SIM_TO_NODE] = there;
     conn->last[SIM_TO_PROXY] = back;
     sim_at(sim, there, SIM_EVENT_UP, to, c, NULL);
-    sim_at(sim, back, SIM_EVENT_UP, proxy, c, NULL);
+    sim_at(sim, back, SIM_EVENT_UP, p, c, NULL);
 }
 
 /* The loops of a proxy know each other by number: who has accepted has nothing to be told. */
 static bool is_told(const struct sim_process *p, uint32_t side, const struct sim_conn *conn)
 {
     return side == SIM_TO_PROXY || !is_between_proxies(conn) ||
-           !sim_seats_is_lane(sim_world, p->number, conn->proxy);
+           !sim_seats_is_lane(sim_world, p->number, conn->from - SIM_NODES_MAX);
 }
 
 void sim_network_up(struct sim_process *p, uint64_t c)
@@ -425,7 +445,7 @@ static void close_side(struct sim *sim, uint64_t c, uint32_t side)
     drop_stalled(conn, side);
     tell_other_side(sim, c, side);
     if (side == SIM_TO_PROXY)
-        sim->link[conn->proxy][conn->node] = 0;
+        sim->link[conn->from][conn->to] = 0;
 }
 
 void sim_network_down(struct sim_process *p, uint64_t arg)
@@ -433,7 +453,7 @@ void sim_network_down(struct sim_process *p, uint64_t arg)
     struct sim *sim = sim_world;
     uint64_t c = arg & ~IF_STILL_BLOCKED;
     struct sim_conn *conn = &sim->conns[c];
-    const bool *blocked = sim->blocked[conn->proxy][conn->node];
+    const bool *blocked = sim->blocked[conn->from][conn->to];
     if ((arg & IF_STILL_BLOCKED) != 0 && !blocked[0] && !blocked[1])
         return;
     uint32_t side = side_of(p, conn);
@@ -442,25 +462,24 @@ void sim_network_down(struct sim_process *p, uint64_t arg)
     bool was_open = conn->open[side];
     close_side(sim, c, side);
     if (side == SIM_TO_PROXY)
-        retry_connect(p, conn->node);
+        retry_connect(p, conn->to);
     if (was_open) {
         sim_note(sim, "%s: connection %llu is down", sim_process_name(p), (unsigned long long)c);
         tell_down(p, c);
     }
 }
 
-void sim_network_cut(uint32_t proxy, uint32_t index)
+void sim_network_cut(uint32_t from, uint32_t to)
 {
     struct sim *sim = sim_world;
-    uint64_t c = sim->link[proxy][index];
+    uint64_t c = sim->link[from][to];
     if (c == 0 || sim->conns[c].cut)
         return;
     struct sim_conn *conn = &sim->conns[c];
     conn->cut = true;
     /* What is under way is lost, or still arrives at a side that has not noticed. */
     conn->emptied = sim_chance(&sim->rng, 500);
-    struct sim_process *p = sim_proxy(sim, proxy);
-    sim_at(sim, sim->now + latency(sim), SIM_EVENT_DOWN, p, c, NULL);
+    sim_at(sim, sim->now + latency(sim), SIM_EVENT_DOWN, &sim->processes[from], c, NULL);
 }
 
 void sim_network_gone(struct sim_process *p)
@@ -492,13 +511,13 @@ static void release_stalled(struct sim *sim, struct sim_conn *conn, uint32_t d)
     }
 }
 
-void sim_network_block(uint32_t proxy, uint32_t index, uint32_t d, bool blocked)
+void sim_network_block(uint32_t from, uint32_t to, uint32_t d, bool blocked)
 {
     struct sim *sim = sim_world;
-    if (sim->blocked[proxy][index][d] == blocked)
+    if (sim->blocked[from][to][d] == blocked)
         return;
-    sim->blocked[proxy][index][d] = blocked;
-    uint64_t c = sim->link[proxy][index];
+    sim->blocked[from][to][d] = blocked;
+    uint64_t c = sim->link[from][to];
     if (c == 0)
         return;
     struct sim_conn *conn = &sim->conns[c];

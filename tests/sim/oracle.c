@@ -113,6 +113,29 @@ void sim_oracle_sent(const struct sim_process *proxy, const struct sim_frame *fr
     sim_lineage_sent(proxy, frame);
 }
 
+/* Nodes pass on what they hold, as it is. */
+static void judge_relayed(const struct sim_process *node, uint32_t ns, struct quo_slice key_bytes,
+                          struct quo_slice record)
+{
+    struct sim *sim = sim_world;
+    uint32_t key = sim_key_index(ns, key_bytes);
+    const struct sim_known_version *known = know_record(sim, key, record);
+    if (known != NULL && !known->accepted)
+        sim_accuse(sim, key, "%s passes on what no node has taken", sim_process_name(node));
+}
+
+void sim_oracle_relayed(const struct sim_process *node, uint32_t to, const struct sim_frame *frame)
+{
+    struct quo_slice body = quo_slice(frame->body, frame->len);
+    struct quo_msg_store store;
+    struct quo_msg_acc acc;
+    if (frame->type == QUO_MESSAGE_STORE && quo_msg_store_decode(body, &store) == QUO_OK)
+        judge_relayed(node, store.ns, store.key, store.record);
+    else if (frame->type == QUO_MESSAGE_ACC && quo_msg_acc_decode(body, &acc) == QUO_OK)
+        judge_relayed(node, acc.ns, acc.key, acc.record);
+    (void)to;
+}
+
 /* A node put the record in the place of what it had. */
 static void note_accepted(struct sim *sim, uint32_t key, struct sim_known_version *known,
                           struct quo_slice record)

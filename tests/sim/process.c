@@ -39,6 +39,7 @@ void sim_process_init(struct sim_process *p, uint32_t index)
     p->env.ops = &env_ops;
     p->transport = (struct quo_transport){.ops = &sim_transport_ops};
     p->seats = (struct quo_transport){.ops = &sim_seat_ops};
+    p->mesh = (struct quo_transport){.ops = &sim_mesh_ops};
     p->index = index;
     p->is_node = index < SIM_NODES_MAX;
     p->number = p->is_node ? index : index - SIM_NODES_MAX;
@@ -71,23 +72,40 @@ const char *sim_process_name(const struct sim_process *p)
     return names[p->index];
 }
 
+/* One that lost its disk is nobody's peer. */
+static void join_mesh(struct sim_process *p)
+{
+    struct sim *sim = sim_world;
+    if (!sim->swarm.mesh || p->disk->wiped)
+        return;
+    for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+        if (n != p->number)
+            sim_at(sim, sim->now + sim_below(&sim->rng, SIM_MS), SIM_EVENT_CONNECT, p, n, NULL);
+}
+
 static void start_node(struct sim_process *p)
 {
     struct sim *sim = sim_world;
+    const struct sim_swarm *s = &sim->swarm;
     const struct quo_map *map = sim->node_maps[p->map];
     struct quo_server_options options = {.env = &p->env,
                                          .transport = &p->transport,
+                                         .mesh = s->mesh ? &p->mesh : NULL,
+                                         .exchange_every_ms = s->exchange_every_ms,
+                                         .exchange_pause_ms = s->exchange_pause_ms,
                                          .store = &p->disk->store,
                                          .replica = map->nodes[p->number].replica,
-                                         .memory_max = sim->swarm.memory_max,
+                                         .memory_max = s->memory_max,
                                          .map = map};
     /* One that lost its disk is another replica, and nobody in the map. */
     if (p->disk->wiped && !sim->unsafe_amnesia)
         options.replica++;
     char why[256] = "";
     enum quo_status status = quo_server_new(&options, &p->server, why, sizeof why);
-    if (status == QUO_OK)
+    if (status == QUO_OK) {
+        join_mesh(p);
         return;
+    }
     p->server = NULL;
     p->alive = false;
     sim_note(sim, "%s cannot start: %s", sim_process_name(p), why);
@@ -129,7 +147,7 @@ void sim_process_start(struct sim_process *p, uint32_t map)
     p->timer_at = SIM_NEVER;
     p->timer_spins = 0;
     p->map = map;
-    p->transport.events = p->seats.events = NULL;
+    p->transport.events = p->seats.events = p->mesh.events = NULL;
     uint64_t life = sim->seed;
     life = sim_splitmix(&life) ^ ((uint64_t)p->index << 32 | p->incarnation);
     sim_rng_seed(&p->rng, life);
@@ -241,10 +259,15 @@ void sim_process_thaw(struct sim_process *p)
     sim_process_end_turn(p);
 }
 
+static uint64_t deadline_of(const struct sim_process *p)
+{
+    return p->is_node ? quo_server_deadline(p->server) : quo_service_deadline(p->service);
+}
+
 static void set_timer(struct sim_process *p)
 {
     struct sim *sim = sim_world;
-    uint64_t deadline = quo_service_deadline(p->service);
+    uint64_t deadline = deadline_of(p);
     if (deadline == UINT64_MAX) {
         p->timer_at = SIM_NEVER;
         return;
@@ -267,11 +290,13 @@ static void fire_timer(struct sim_process *p, const struct sim_event *event)
         return;
     p->timer_at = SIM_NEVER;
     uint64_t mono = sim->now + p->mono_offset_us;
-    uint64_t deadline = quo_service_deadline(p->service);
-    if (deadline > mono)
+    if (deadline_of(p) > mono)
         return;
-    quo_service_expire(p->service, mono);
-    p->timer_spins = quo_service_deadline(p->service) <= mono ? p->timer_spins + 1 : 0;
+    if (p->is_node)
+        quo_server_end_turn(p->server);
+    else
+        quo_service_expire(p->service, mono);
+    p->timer_spins = deadline_of(p) <= mono ? p->timer_spins + 1 : 0;
     if (p->timer_spins > TIMER_SPINS_MAX)
         sim_violate(sim, SIM_LIVENESS, SIM_KEYS_MAX, "%s: a deadline does not pass",
                     sim_process_name(p));
@@ -282,8 +307,7 @@ void sim_process_end_turn(struct sim_process *p)
     if (p->is_node)
         quo_server_end_turn(p->server);
     sim_network_flush(p);
-    if (!p->is_node)
-        set_timer(p);
+    set_timer(p);
 }
 
 static void dispatch(struct sim_process *p, const struct sim_event *event)

@@ -72,7 +72,8 @@ static bool waits(const struct script *script, uint32_t proxy, uint32_t node)
 {
     for (const struct sim_packet *at = script->sim->held; at != NULL; at = at->next) {
         const struct sim_conn *conn = &script->sim->conns[at->conn];
-        if (at->direction == SIM_TO_NODE && conn->proxy == proxy && conn->node == node)
+        if (at->direction == SIM_TO_NODE && conn->from == sim_proxy_index(proxy) &&
+            conn->to == node)
             return true;
     }
     return false;
@@ -138,8 +139,8 @@ static bool matches(const struct script *script, const struct sim_packet *packet
     const struct sim_conn *conn = &script->sim->conns[packet->conn];
     bool named = false;
     for (uint32_t letter = 0; letter < script->nodes; letter++)
-        named |= (letters & 1u << letter) != 0 && conn->node == script->node[letter];
-    return packet->direction == direction && conn->proxy == proxy && named &&
+        named |= (letters & 1u << letter) != 0 && conn->to == script->node[letter];
+    return packet->direction == direction && conn->from == sim_proxy_index(proxy) && named &&
            (type == 0 || packet->frames->type == type);
 }
 
@@ -166,7 +167,7 @@ static void hand_over(struct script *script, struct sim_packet *packet)
     struct sim *sim = script->sim;
     const struct sim_conn *conn = &sim->conns[packet->conn];
     struct sim_process *to =
-        packet->direction == SIM_TO_NODE ? sim_node(sim, conn->node) : sim_proxy(sim, conn->proxy);
+        &sim->processes[packet->direction == SIM_TO_NODE ? conn->to : conn->from];
     sim_at(sim, sim->now, SIM_EVENT_PACKET, to, 0, packet);
     script_wait(script, REACTION_US);
 }
@@ -227,8 +228,8 @@ void script_flush_with(struct script *script, uint32_t proxy, uint32_t letters)
 
 void script_disconnect(struct script *script, uint32_t proxy, uint32_t letter)
 {
-    sim_network_cut(proxy, script->node[letter]);
-    sim_network_block(proxy, script->node[letter], SIM_TO_NODE, true);
+    sim_network_cut(sim_proxy_index(proxy), script->node[letter]);
+    sim_network_block(sim_proxy_index(proxy), script->node[letter], SIM_TO_NODE, true);
     script_wait(script, REACTION_US);
 }
 

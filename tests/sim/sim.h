@@ -56,11 +56,11 @@ enum sim_class { SIM_HELD = 0, SIM_CRASH = 127, SIM_LIVENESS = 128, SIM_CONSISTE
 
 enum sim_event_kind {
     SIM_EVENT_PACKET,  /* `packet` reaches `process` */
-    SIM_EVENT_TIMER,   /* the driver of `process` wants quo_service_expire */
+    SIM_EVENT_TIMER,   /* the driver of `process` wants a turn */
     SIM_EVENT_DISK,    /* a commit or load of node `process` completes */
     SIM_EVENT_UP,      /* `process` learns that connection `arg` is there */
     SIM_EVENT_DOWN,    /* ... or gone */
-    SIM_EVENT_CONNECT, /* proxy `process` tries to reach process `arg` */
+    SIM_EVENT_CONNECT, /* `process` tries to reach process `arg` */
     SIM_EVENT_SUBMIT,  /* operation `arg` reaches proxy `process` */
     SIM_EVENT_ABANDON, /* the client of operation `arg` hangs up */
     SIM_EVENT_CLIENT,  /* client `arg` makes its next operation */
@@ -153,7 +153,8 @@ struct sim_frame {
     uint8_t body[];
 };
 
-/* To the end that accepted the connection, mostly a node; to the proxy that made it. */
+/* To the end that accepted the connection, mostly a node; to the one that made it, mostly a proxy.
+ */
 enum { SIM_TO_NODE = 0, SIM_TO_PROXY = 1 };
 
 struct sim_packet {
@@ -165,11 +166,11 @@ struct sim_packet {
 
 /* One connection. Either side may believe in it longer than the other. */
 struct sim_conn {
-    uint32_t proxy;                 /* number of the proxy that made it */
-    uint32_t node;                  /* index of the process that accepted it */
-    uint32_t proxy_life, node_life; /* incarnations at both ends */
-    bool cut;                       /* what is sent from now on goes nowhere */
-    bool emptied;                   /* what was under way is lost as well */
+    uint32_t from;               /* index of the process that made it */
+    uint32_t to;                 /* ... and of the one that accepted it */
+    uint32_t from_life, to_life; /* incarnations at both ends */
+    bool cut;                    /* what is sent from now on goes nowhere */
+    bool emptied;                /* what was under way is lost as well */
     /* By the receiver of a direction: [SIM_TO_NODE] is the node's side. */
     bool open[2], closed[2];
     uint64_t last[2]; /* when the last packet of each direction arrives: a stream keeps its order */
@@ -191,6 +192,7 @@ struct sim_process {
     struct quo_env env;
     struct quo_transport transport;
     struct quo_transport seats; /* of a proxy: the others */
+    struct quo_transport mesh;  /* of a node: the others */
     uint32_t index;             /* nodes first, then proxies */
     bool is_node;
     uint32_t number; /* among its kind */
@@ -328,6 +330,9 @@ struct sim_swarm {
     uint32_t drift_ppm;
     bool node_clocks; /* the clocks that jump are the nodes'; else the proxies' */
     bool stale_maps, move;
+    /* between nodes */
+    bool mesh; /* they compare what they hold, and mend it */
+    uint32_t exchange_every_ms, exchange_pause_ms;
 };
 
 /* ---- the world ---- */
@@ -394,9 +399,9 @@ struct sim {
     struct sim_disk disks[SIM_NODES_MAX];
     struct sim_conn *conns;
     uint64_t conn_count; /* connection 0 is none */
-    /* By the number of a proxy and the index of whom it reaches: its current connection. */
-    uint64_t link[SIM_PROXIES_MAX][SIM_PROCESSES_MAX];
-    bool blocked[SIM_PROXIES_MAX][SIM_PROCESSES_MAX][2];
+    /* By the index of a process and of whom it reaches: its current connection. */
+    uint64_t link[SIM_PROCESSES_MAX][SIM_PROCESSES_MAX];
+    bool blocked[SIM_PROCESSES_MAX][SIM_PROCESSES_MAX][2];
 
     struct sim_op ops[SIM_OPS_MAX];
     uint32_t op_count, open_ops;
@@ -477,6 +482,10 @@ static inline struct sim_process *sim_proxy(struct sim *sim, uint32_t number)
 {
     return &sim->processes[SIM_NODES_MAX + number];
 }
+static inline uint32_t sim_proxy_index(uint32_t number)
+{
+    return SIM_NODES_MAX + number;
+}
 extern struct sim *sim_world; /* the one that runs: ports have no other way to it */
 void sim_process_init(struct sim_process *process, uint32_t index);
 uint64_t sim_process_wall_ms(const struct sim_process *process);
@@ -506,14 +515,14 @@ uint32_t sim_seats_seat(const struct sim *sim, uint32_t proxy, uint32_t other);
 bool sim_seats_is_lane(const struct sim *sim, uint32_t proxy, uint32_t other);
 
 /* network.c */
-extern const struct quo_transport_ops sim_transport_ops, sim_seat_ops;
+extern const struct quo_transport_ops sim_transport_ops, sim_seat_ops, sim_mesh_ops;
 void sim_network_flush(struct sim_process *process);
-void sim_network_connect(struct sim_process *proxy, uint32_t index);
-/* Breaks the connection between a proxy and a process, if there is one. */
-void sim_network_cut(uint32_t proxy, uint32_t index);
+void sim_network_connect(struct sim_process *process, uint32_t index);
+/* Processes go by their index here. Breaks the connection that one made to another, if any. */
+void sim_network_cut(uint32_t from, uint32_t to);
 /* Both ends of a process are gone at once. */
 void sim_network_gone(struct sim_process *process);
-void sim_network_block(uint32_t proxy, uint32_t index, uint32_t direction, bool blocked);
+void sim_network_block(uint32_t from, uint32_t to, uint32_t direction, bool blocked);
 void sim_network_up(struct sim_process *process, uint64_t conn);
 void sim_network_down(struct sim_process *process, uint64_t conn);
 void sim_network_deliver(struct sim_process *process, struct sim_packet *packet);
@@ -617,6 +626,8 @@ void sim_finish(struct sim *sim);
 void sim_oracle_request(struct sim_process *node, uint64_t conn, const struct sim_frame *frame);
 void sim_oracle_reply(struct sim_process *node, uint64_t conn, const struct sim_frame *frame);
 void sim_oracle_sent(const struct sim_process *proxy, const struct sim_frame *frame);
+/* A node has put a frame for another node into an outbox. */
+void sim_oracle_relayed(const struct sim_process *node, uint32_t to, const struct sim_frame *frame);
 void sim_oracle_called(struct sim *sim, struct sim_op *op);
 void sim_oracle_applied(struct sim_disk *disk, const struct sim_cell *cell,
                         const struct sim_blob *before, const struct sim_blob *after);
