@@ -54,7 +54,10 @@ void quo_exchange_disown(struct quo_exchange *exchange)
 {
     QUO_INVARIANT(exchange->pending && exchange->request == NULL);
     h2o_linklist_unlink(&exchange->link);
-    quo_service_abandon(exchange->http->options.service, exchange->ticket);
+    if (exchange->abandon != NULL)
+        exchange->abandon(exchange);
+    else
+        quo_service_abandon(exchange->http->options.service, exchange->ticket);
     free_exchange(exchange);
 }
 
@@ -122,8 +125,7 @@ static void log_access(const struct quo_exchange *exchange, const struct quo_ans
             answer->body.len, exchange->answered_us - exchange->started_us);
 }
 
-/* Sends http->answer. Requires that the request exists and nothing is pending. */
-static void respond(struct quo_exchange *exchange)
+void quo_exchange_respond(struct quo_exchange *exchange)
 {
     struct quo_http *http = exchange->http;
     h2o_req_t *request = exchange->request;
@@ -138,7 +140,7 @@ static void respond(struct quo_exchange *exchange)
     send_answer(request, &http->answer, exchange->operation.method != QUO_METHOD_HEAD);
 }
 
-static struct quo_answer_facts facts_of(const struct quo_exchange *exchange)
+struct quo_answer_facts quo_exchange_facts(const struct quo_exchange *exchange)
 {
     return (struct quo_answer_facts){
         .request_id = exchange->request_id,
@@ -146,13 +148,31 @@ static struct quo_answer_facts facts_of(const struct quo_exchange *exchange)
     };
 }
 
-static void respond_problem(struct quo_exchange *exchange, const struct quo_problem *problem,
-                            uint32_t allowed)
+void quo_exchange_refuse(struct quo_exchange *exchange, const struct quo_problem *problem,
+                         uint32_t allowed)
 {
-    struct quo_answer_facts facts = facts_of(exchange);
+    struct quo_answer_facts facts = quo_exchange_facts(exchange);
 
     quo_answer_problem(problem, allowed, &facts, &exchange->http->answer);
-    respond(exchange);
+    quo_exchange_respond(exchange);
+}
+
+void quo_exchange_wait(struct quo_exchange *exchange)
+{
+    exchange->pending = true;
+    exchange->connection->operations++;
+    h2o_linklist_insert(&exchange->connection->pending, &exchange->link);
+}
+
+bool quo_exchange_resume(struct quo_exchange *exchange)
+{
+    exchange->pending = false;
+    exchange->connection->operations--;
+    h2o_linklist_unlink(&exchange->link);
+    if (exchange->request != NULL)
+        return true;
+    free_exchange(exchange);
+    return false;
 }
 
 /* The service's answer. */
@@ -162,20 +182,15 @@ static void on_answer(void *context, const struct quo_response *response)
     struct quo_http *http = exchange->http;
     struct quo_answer_facts facts;
 
-    exchange->pending = false;
-    exchange->connection->operations--;
-    h2o_linklist_unlink(&exchange->link);
-    if (exchange->request == NULL) {
-        free_exchange(exchange);
+    if (!quo_exchange_resume(exchange))
         return;
-    }
-    facts = facts_of(exchange);
+    facts = quo_exchange_facts(exchange);
     quo_answer_data(&exchange->operation, response, http->options.map, &facts, &http->answer);
     if (exchange->in_session) {
         quo_session_learn(&exchange->token, exchange->session_key, response);
         quo_answer_add_token(&http->answer, &exchange->token, http->options.secret);
     }
-    respond(exchange);
+    quo_exchange_respond(exchange);
 }
 
 static struct quo_slice join(h2o_req_t *request, const struct quo_http_request *input,
@@ -191,18 +206,17 @@ static struct quo_slice join(h2o_req_t *request, const struct quo_http_request *
     return quo_slice(out, len);
 }
 
-static void refuse(struct quo_exchange *exchange, enum quo_status status)
+void quo_exchange_overloaded(struct quo_exchange *exchange, enum quo_status status)
 {
     struct quo_http *http = exchange->http;
     struct quo_problem problem;
 
-    exchange->pending = false;
-    exchange->connection->operations--;
-    h2o_linklist_unlink(&exchange->link);
+    if (!quo_exchange_resume(exchange))
+        return;
     quo_count(&http->stats.refused_service, 1);
     quo_problem_set(&problem, status == QUO_SKEW ? QUO_PROBLEM_CLOCK_SKEW : QUO_PROBLEM_OVERLOADED,
                     "The proxy cannot take the operation: %s.", quo_status_text(status));
-    respond_problem(exchange, &problem, 0);
+    quo_exchange_refuse(exchange, &problem, 0);
 }
 
 static void submit(struct quo_exchange *exchange, const struct quo_wish *wish)
@@ -216,12 +230,10 @@ static void submit(struct quo_exchange *exchange, const struct quo_wish *wish)
 
     if (exchange->in_session)
         quo_session_ask(&exchange->token, exchange->session_key, &operation);
-    exchange->pending = true;
-    exchange->connection->operations++;
-    h2o_linklist_insert(&exchange->connection->pending, &exchange->link);
+    quo_exchange_wait(exchange);
     status = quo_service_submit(http->options.service, &operation, on_answer, exchange, &ticket);
     if (status != QUO_OK) {
-        refuse(exchange, status);
+        quo_exchange_overloaded(exchange, status);
     } else if (ticket != 0) {
         exchange->ticket = ticket;
         quo_connection_arm(exchange->connection, request);
@@ -253,11 +265,11 @@ static void begin_operation(struct quo_exchange *exchange, const struct quo_http
         quo_problem_set(&problem, QUO_PROBLEM_TOO_MANY_IN_FLIGHT,
                         "This connection has %u operations under way; at most %u are allowed.",
                         exchange->connection->operations, QUO_HTTP_CONN_OPS_MAX);
-        respond_problem(exchange, &problem, 0);
+        quo_exchange_refuse(exchange, &problem, 0);
         return;
     }
     if (!join_session(exchange, input, wish, &problem)) {
-        respond_problem(exchange, &problem, 0);
+        quo_exchange_refuse(exchange, &problem, 0);
         return;
     }
     exchange->operation = quo_operation_of(wish);
@@ -278,12 +290,12 @@ static void merge_sessions(struct quo_exchange *exchange, const struct quo_http_
     struct quo_token token;
 
     if (!quo_session_merge(input, http->options.secret, &token, &problem)) {
-        respond_problem(exchange, &problem, 0);
+        quo_exchange_refuse(exchange, &problem, 0);
         return;
     }
-    facts = facts_of(exchange);
+    facts = quo_exchange_facts(exchange);
     quo_answer_merged(&token, http->options.secret, &facts, &http->answer);
-    respond(exchange);
+    quo_exchange_respond(exchange);
 }
 
 static void choose_id(struct quo_exchange *exchange, const struct quo_http_request *input)
@@ -343,12 +355,12 @@ int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request)
     understood = read_request(&input, request->headers.size, http, &problem);
     exchange->operation.method = wish->method;
     if (!understood) {
-        respond_problem(exchange, &problem,
-                        problem.type == QUO_PROBLEM_METHOD_NOT_ALLOWED ? wish->allowed : 0);
+        quo_exchange_refuse(exchange, &problem,
+                            problem.type == QUO_PROBLEM_METHOD_NOT_ALLOWED ? wish->allowed : 0);
     } else if (wish->method == QUO_METHOD_OPTIONS) {
-        facts = facts_of(exchange);
+        facts = quo_exchange_facts(exchange);
         quo_answer_options(wish->allowed, &facts, &http->answer);
-        respond(exchange);
+        quo_exchange_respond(exchange);
     } else if (quo_route_is_data(wish->route)) {
         begin_operation(exchange, &input, wish);
     } else if (wish->route == QUO_ROUTE_MERGE) {
@@ -356,9 +368,9 @@ int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request)
     } else {
         struct quo_text text = {0};
 
-        facts = facts_of(exchange);
+        facts = quo_exchange_facts(exchange);
         quo_pages_answer(http, wish, &facts, &text);
-        respond(exchange);
+        quo_exchange_respond(exchange);
         quo_text_free(&text);
     }
     return 0;

@@ -45,6 +45,9 @@ struct quo_exchange {
     h2o_linklist_t link;               /* in connection->pending or http->unsent */
     bool pending;                      /* the service has the operation */
     quo_ticket ticket;
+    /* Of work that is more than one operation of the service; called when nobody waits for it. */
+    void (*abandon)(struct quo_exchange *exchange);
+    void *work;
     uint64_t started_us;
     uint64_t answered_us;
     struct quo_operation operation;  /* slices in the request's pool */
@@ -107,6 +110,18 @@ uint64_t quo_connection_sweep(struct quo_connection *connection, uint64_t now_us
 int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request);
 /* The connection of a pending exchange has closed. */
 void quo_exchange_disown(struct quo_exchange *exchange);
+/* Begins to wait for work that the service has. */
+void quo_exchange_wait(struct quo_exchange *exchange);
+/* The work has ended. Returns false if the request is gone by now, and so is the exchange. */
+bool quo_exchange_resume(struct quo_exchange *exchange);
+/* Ends the wait with a refusal: the service could not take the work. */
+void quo_exchange_overloaded(struct quo_exchange *exchange, enum quo_status status);
+struct quo_answer_facts quo_exchange_facts(const struct quo_exchange *exchange);
+/* Sends http->answer; a problem instead. Both require that the request exists and nothing is
+ * awaited. `allowed`: methods for Allow, 0 for none. */
+void quo_exchange_respond(struct quo_exchange *exchange);
+void quo_exchange_refuse(struct quo_exchange *exchange, const struct quo_problem *problem,
+                         uint32_t allowed);
 /* Writes a new request id. */
 void quo_exchange_make_id(struct quo_http *http, char out[QUO_REQUEST_ID_MAX + 1]);
 /* The generator that marks a response as ours. */
