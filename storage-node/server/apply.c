@@ -78,17 +78,16 @@ static void note_hashes(const struct quo_server *server, const struct quo_reques
         unsynced->before = 0;
 }
 
-/* Puts what the verdict changes into the group that gathers and into the overlay. Returns the new
- * entry of the overlay; NULL when out of memory, with nothing changed. */
-static struct quo_unsynced *append(struct quo_server *server, const struct quo_request *request,
-                                   const struct quo_replica_verdict *verdict,
-                                   const struct quo_held *held)
+struct quo_unsynced *quo_apply_append(struct quo_server *server, const struct quo_request *request,
+                                      const struct quo_replica_verdict *verdict,
+                                      const struct quo_held *held)
 {
     size_t bytes = request->key.len + request->record.len + QUO_VERSION_SIZE;
     struct quo_group *group = quo_group_gather(server, bytes);
     if (group == NULL)
         return NULL;
-    size_t kept = QUO_MUTANT(READ_UNSYNCED) ? request->record.len : 0;
+    bool keeps = request->op == QUO_OP_SLOT || QUO_MUTANT(READ_UNSYNCED);
+    size_t kept = keeps ? request->record.len : 0;
     struct quo_unsynced *unsynced =
         quo_arena_alloc(&group->arena, sizeof *unsynced + request->key.len + kept);
     if (unsynced == NULL)
@@ -111,7 +110,7 @@ static struct quo_unsynced *append(struct quo_server *server, const struct quo_r
     note_hashes(server, request, held, unsynced);
     group->unsynced = unsynced;
     put(group, request, verdict);
-    quo_group_account(group, bytes + sizeof *unsynced);
+    quo_group_account(group, bytes + kept + sizeof *unsynced);
     if (held->older != NULL) {
         quo_overlay_remove(&server->overlay, &held->older->entry);
         held->older->newest = false;
@@ -185,7 +184,7 @@ static void promise(struct quo_server *server, const struct quo_request *request
         quo_reply_refusal(server, request, status);
         return;
     }
-    struct quo_unsynced *promised = append(server, request, verdict, held);
+    struct quo_unsynced *promised = quo_apply_append(server, request, verdict, held);
     if (promised == NULL) {
         quo_pinned_release(server, &shown);
         quo_reply_refusal(server, request, QUO_BUSY);
@@ -208,6 +207,10 @@ static void promise(struct quo_server *server, const struct quo_request *request
 void quo_apply(struct quo_server *server, const struct quo_request *request,
                const struct quo_held *held)
 {
+    if (request->op == QUO_OP_SLOT) {
+        quo_slot_apply(server, request, held);
+        return;
+    }
     struct quo_replica_verdict verdict = judge(held, request);
     if (request->op == QUO_OP_PREP && verdict.status == QUO_OK) {
         promise(server, request, &verdict, held);
@@ -215,7 +218,7 @@ void quo_apply(struct quo_server *server, const struct quo_request *request,
     }
     struct quo_unsynced *holder = held->older;
     if (verdict.write) {
-        holder = append(server, request, &verdict, held);
+        holder = quo_apply_append(server, request, &verdict, held);
         if (holder == NULL) {
             quo_reply_refusal(server, request, QUO_BUSY);
             return;

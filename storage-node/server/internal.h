@@ -15,6 +15,7 @@
 #include "quorate/record.h"
 #include "quorate/testpoints.h"
 #include "storage-node/replica/replica.h"
+#include "storage-node/replica/slot.h"
 #include "storage-node/server/arena.h"
 #include "storage-node/server/exchanges.h"
 #include "storage-node/server/mesh.h"
@@ -40,6 +41,7 @@ struct quo_request {
     bool sync;                      /* STORE: answered when on disk, as PREP and ACC always are */
     struct quo_version version;     /* STORE, ACC: of the record; PREP: the ballot */
     struct quo_version next;        /* ACC */
+    struct quo_replica_addition addition; /* SLOT; clock and retention are ours to fill in */
     struct quo_slice record;        /* STORE, ACC */
 };
 
@@ -75,7 +77,8 @@ struct quo_unsynced {
     struct quo_replica_view view; /* with both */
     uint64_t digest;              /* of the record */
     uint64_t before, after;       /* what the key adds to its hash tree; 0 without trees */
-    struct quo_slice record;      /* kept only for a test that shows what must not be shown */
+    struct quo_slice record;      /* of a slot, for the next addition; of others only kept for a test
+                                     that shows what must not be shown */
 };
 
 /* An epoch taken from a request. Lives in its group's arena. */
@@ -208,6 +211,12 @@ void quo_handle_prep(struct quo_server *server, uint64_t peer, uint64_t id, stru
 void quo_handle_acc(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
 void quo_query_run(struct quo_server *server, const struct quo_request *request);
 
+/* slot.c */
+void quo_handle_slot(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
+/* As quo_apply, of a SLOT. */
+void quo_slot_apply(struct quo_server *server, const struct quo_request *request,
+                    const struct quo_held *held);
+
 /* write.c: what STORE, PREP and ACC have in common. */
 
 /* Rules 0 to 2 and the limits, then the rule of the message, now or when what is held is known.
@@ -223,6 +232,11 @@ void quo_write_resume(struct quo_server *server, const struct quo_request *reque
  */
 void quo_apply(struct quo_server *server, const struct quo_request *request,
                const struct quo_held *held);
+/* Puts what the verdict changes into the group that gathers and into the overlay. Returns the new
+ * entry of the overlay; NULL when out of memory, with nothing changed. */
+struct quo_unsynced *quo_apply_append(struct quo_server *server, const struct quo_request *request,
+                                      const struct quo_replica_verdict *verdict,
+                                      const struct quo_held *held);
 
 /* reply.c */
 

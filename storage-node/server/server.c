@@ -21,6 +21,9 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     case QUO_MESSAGE_ACC:
         quo_handle_acc(server, peer, frame->id, frame->body);
         break;
+    case QUO_MESSAGE_SLOT:
+        quo_handle_slot(server, peer, frame->id, frame->body);
+        break;
     case QUO_MESSAGE_TREE:
         quo_handle_tree(server, peer, frame->id, frame->body);
         break;

@@ -70,6 +70,7 @@ bool quo_server_check_trees(struct quo_server *server, uint32_t *ret_ready);
 /* Written by the server's thread, read by any (relaxed). */
 struct quo_server_stats {
     _Atomic uint64_t queries, stores, prepares, accepts; /* requests that came */
+    _Atomic uint64_t additions;                          /* SLOT requests that came */
     _Atomic uint64_t loads;                              /* records read off the loop */
     _Atomic uint64_t commits;                            /* groups that reached the disk */
     _Atomic uint64_t committed, bytes; /* records in those, and bytes of all they hold */

@@ -1,7 +1,8 @@
-/* What STORE, PREP and ACC have in common: their limits, and the way to what is held for their key.
- */
+/* What STORE, PREP, ACC and SLOT have in common: their limits, and the way to what is held for their
+ * key. */
 #include <stdlib.h>
 
+#include "quorate/collection.h"
 #include "storage-node/server/internal.h"
 
 /* Memory of one write besides its key and record. */
@@ -114,6 +115,21 @@ static void run(struct quo_server *server, const struct quo_request *request)
         quo_reply_refusal(server, request, status);
 }
 
+/* The longest value that the request may bring. A slot grows with what it remembers, whatever the
+ * namespace allows its clients. */
+static size_t value_max(const struct quo_request *request)
+{
+    bool is_slot = quo_collection_of(request->ns_id) == QUO_COLLECTION_COUNTER;
+    return is_slot ? QUO_SLOT_VALUE_MAX : request->ns->value_max;
+}
+
+/* Bytes that the request may make us keep. */
+static size_t memory_of(const struct quo_request *request)
+{
+    size_t record = request->op == QUO_OP_SLOT ? QUO_SLOT_VALUE_MAX : request->record.len;
+    return request->key.len + record + WRITE_OVERHEAD;
+}
+
 void quo_write_start(struct quo_server *server, struct quo_request *request, size_t value_len)
 {
     if (!quo_request_admit(server, request))
@@ -122,11 +138,10 @@ void quo_write_start(struct quo_server *server, struct quo_request *request, siz
     enum quo_status status = quo_replica_skew(request->version, now_ms);
     if (status == QUO_OK)
         status = quo_replica_skew(request->next, now_ms);
-    if (status == QUO_OK && value_len > request->ns->value_max)
+    if (status == QUO_OK && value_len > value_max(request))
         status = QUO_MALFORMED;
     if (status == QUO_OK)
-        status =
-            quo_request_may_write(server, request->key.len + request->record.len + WRITE_OVERHEAD);
+        status = quo_request_may_write(server, memory_of(request));
     if (status == QUO_OK)
         run(server, request);
     else
