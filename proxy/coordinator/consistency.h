@@ -14,6 +14,7 @@ struct quo_ask {
     enum quo_level level;
     int32_t r, w, dw;    /* -1: not said */
     uint32_t timeout_ms; /* 0: not said */
+    uint64_t ttl_ms;     /* no consistency, but said beside it: of a value to write; 0: not said */
 };
 
 /* What that means in a namespace. */

@@ -96,6 +96,17 @@ void quo_answer_begin_data(struct quo_answer *answer, int status, const struct q
         add_operation_name(answer, of->response);
 }
 
+void quo_answer_add_ttl(struct quo_answer *answer, const struct quo_response *response)
+{
+    char text[32];
+
+    if (response->left_ms == 0)
+        return;
+    snprintf(text, sizeof text, "%" PRIu64 ".%03u", response->left_ms / 1000,
+             (unsigned)(response->left_ms % 1000));
+    quo_answer_add_copy(answer, "quorate-ttl", text);
+}
+
 void quo_answer_add_etag(struct quo_answer *answer, struct quo_version version)
 {
     quo_etag_format(version, reserve(answer, QUO_ETAG_SIZE + 1));

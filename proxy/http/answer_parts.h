@@ -25,6 +25,8 @@ void quo_answer_add_copy(struct quo_answer *answer, const char *name, const char
 /* Server-Timing (W3C), milliseconds. `quorum_us` is NULL when no replica was asked. */
 void quo_answer_add_timing(struct quo_answer *answer, const struct quo_answer_facts *facts,
                            const uint64_t *quorum_us);
+/* Quorate-Ttl: how long the value shown will still be there, in seconds; nothing if it stays. */
+void quo_answer_add_ttl(struct quo_answer *answer, const struct quo_response *response);
 void quo_answer_add_etag(struct quo_answer *answer, struct quo_version version);
 /* Content-Location: the path of the key's value. */
 void quo_answer_add_location(struct quo_answer *answer, const struct quo_operation *operation);

@@ -11,6 +11,7 @@ static void answer_found(const struct quo_answer_case *of, struct quo_answer *re
 
     quo_etag_format(record->changed, etag);
     quo_answer_add_etag(ret, record->changed);
+    quo_answer_add_ttl(ret, of->response);
     if (operation->if_match.len > 0 && !quo_etag_listed(operation->if_match, etag, false)) {
         ret->status = 412;
         quo_problem_set(&problem, QUO_PROBLEM_PRECONDITION_FAILED,

@@ -71,6 +71,8 @@ void quo_answer_written(const struct quo_answer_case *of, struct quo_answer *ret
     add_replayed(ret, response);
     if (!quo_version_is_none(changed))
         quo_answer_add_etag(ret, changed);
+    if (value != NULL && quo_version_equal(value->changed, changed))
+        quo_answer_add_ttl(ret, response);
     if (of->operation->route == QUO_ROUTE_ADD) {
         add_counter(response, ret);
     } else if (of->operation->prefers_representation && response->is_consensus && value != NULL &&

@@ -5,12 +5,20 @@
 #include "proxy/http/percent.h"
 #include "proxy/http/sf.h"
 
-#define KNOWN_PARAMETERS "level, r, w, dw, timeout"
+#define KNOWN_PARAMETERS "level, r, w, dw, timeout, ttl"
 #define VALUE_MAX 32u /* bytes of a parameter's value: all that mean something are shorter */
 
-enum member { MEMBER_LEVEL, MEMBER_R, MEMBER_W, MEMBER_DW, MEMBER_TIMEOUT, MEMBER_COUNT };
+enum member {
+    MEMBER_LEVEL,
+    MEMBER_R,
+    MEMBER_W,
+    MEMBER_DW,
+    MEMBER_TIMEOUT,
+    MEMBER_TTL,
+    MEMBER_COUNT
+};
 
-static const char *const member_names[MEMBER_COUNT] = {"level", "r", "w", "dw", "timeout"};
+static const char *const member_names[MEMBER_COUNT] = {"level", "r", "w", "dw", "timeout", "ttl"};
 
 static bool find_member(struct quo_slice name, enum member *ret)
 {
@@ -66,6 +74,18 @@ static bool set_timeout(uint64_t ms, struct quo_ask *ask, struct quo_problem *pr
     return false;
 }
 
+static bool set_ttl(uint64_t ms, struct quo_ask *ask, struct quo_problem *problem)
+{
+    if (ms > 0 && ms <= QUO_TTL_MAX_MS) {
+        ask->ttl_ms = ms;
+        return true;
+    }
+    quo_problem_set(problem, QUO_PROBLEM_BAD_QUERY,
+                    "A ttl of %" PRIu64 " ms is not allowed; it must be from 1ms to %" PRIu64 "d.",
+                    ms, (uint64_t)(QUO_TTL_MAX_MS / 86400000));
+    return false;
+}
+
 static void set_count(enum member member, uint32_t count, struct quo_ask *ask)
 {
     if (member == MEMBER_R)
@@ -76,20 +96,29 @@ static void set_count(enum member member, uint32_t count, struct quo_ask *ask)
         ask->dw = (int32_t)count;
 }
 
-/* "250ms", "2s" or "250". */
-static bool parse_duration(struct quo_slice text, uint64_t *ret_ms)
+/* "250ms", "2s", "5m", "1h" or "30d"; "250" if milliseconds go without saying. */
+static bool parse_duration(struct quo_slice text, bool needs_unit, uint64_t *ret_ms)
 {
-    uint32_t number, scale = 1;
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    uint64_t scale = needs_unit ? 0 : 1;
+    size_t digits = 0;
+    uint32_t number;
 
-    if (text.len > 2 && memcmp(text.data + text.len - 2, "ms", 2) == 0) {
-        text.len -= 2;
-    } else if (text.len > 1 && text.data[text.len - 1] == 's') {
-        text.len -= 1;
-        scale = 1000;
+    while (digits < text.len && text.data[digits] >= '0' && text.data[digits] <= '9')
+        digits++;
+    struct quo_slice unit = quo_slice(text.data + digits, text.len - digits);
+    for (size_t i = 0; i < QUO_COUNT(units) && unit.len > 0; i++) {
+        if (quo_slice_equal(unit, quo_slice_of(units[i].name))) {
+            scale = units[i].ms;
+            unit.len = 0;
+        }
     }
-    if (!parse_decimal(text, &number))
+    if (unit.len > 0 || scale == 0 || !parse_decimal(quo_slice(text.data, digits), &number))
         return false;
-    *ret_ms = (uint64_t)number * scale;
+    *ret_ms = number * scale;
     return true;
 }
 
@@ -112,10 +141,16 @@ static bool set_query_member(enum member member, struct quo_slice value, struct 
     if (member == MEMBER_LEVEL)
         return set_level(value, ask, problem);
     if (member == MEMBER_TIMEOUT) {
-        if (!parse_duration(value, &ms))
+        if (!parse_duration(value, false, &ms))
             return bad_value(problem, member, value,
                              "a duration like 250ms, 2s or 250 (milliseconds) was expected");
         return set_timeout(ms, ask, problem);
+    }
+    if (member == MEMBER_TTL) {
+        if (!parse_duration(value, true, &ms))
+            return bad_value(problem, member, value,
+                             "a duration like 500ms, 30s, 5m, 12h or 30d was expected");
+        return set_ttl(ms, ask, problem);
     }
     if (!parse_decimal(value, &count))
         return bad_value(problem, member, value, "a decimal number of replicas was expected");
@@ -180,7 +215,7 @@ static bool set_header_member(const struct quo_sf_parameter *parameter, unsigned
     enum member member;
 
     quo_problem_quote(parameter->key, quoted);
-    if (!find_member(parameter->key, &member) || member == MEMBER_LEVEL) {
+    if (!find_member(parameter->key, &member) || member == MEMBER_LEVEL || member == MEMBER_TTL) {
         quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
                         "Consistency has no parameter %s; there are r, w, dw, timeout.", quoted);
         return false;

@@ -1,6 +1,6 @@
 /* What a client says of consistency, in the query string or in the Consistency header. Pure.
  *
- *   ?level=strong&r=2&w=2&dw=1&timeout=250ms
+ *   ?level=strong&r=2&w=2&dw=1&timeout=250ms&ttl=30s
  *   Consistency: strong;r=2;w=2;dw=1;timeout=250
  */
 #ifndef QUORATE_HTTP_ASK_H
@@ -18,6 +18,7 @@ bool quo_ask_parse_header(struct quo_slice field, struct quo_ask *ret, struct qu
 
 /* Nothing said. */
 #define QUO_ASK_NOTHING ((struct quo_ask){.r = -1, .w = -1, .dw = -1})
+/* Of consistency alone. */
 bool quo_ask_is_nothing(const struct quo_ask *ask);
 bool quo_ask_equal(const struct quo_ask *a, const struct quo_ask *b);
 

@@ -141,5 +141,7 @@ uint64_t quo_idempotency_digest(const struct quo_wish *wish, struct quo_slice bo
         add_bytes(&state, body);
     if (wish->method == QUO_METHOD_POST)
         add_counter(&state, &wish->counter);
+    if (wish->ask.ttl_ms != 0)
+        add_number(&state, wish->ask.ttl_ms);
     return XXH3_64bits_digest(&state);
 }

@@ -94,6 +94,7 @@ static bool parse_ask(const struct quo_http_request *request, struct quo_slice q
                         "use one of them.");
         return false;
     }
+    from_header.ttl_ms = ret->ttl_ms;
     *ret = from_header;
     return true;
 }
@@ -180,13 +181,26 @@ static bool parse_operation(struct quo_slice id, struct quo_wish *ret, struct qu
     return true;
 }
 
+/* A value that is written has a time to live; nothing else has one. */
+static bool check_ttl(const struct quo_wish *wish, struct quo_problem *problem)
+{
+    bool is_value = wish->route == QUO_ROUTE_KEY &&
+                    (wish->method == QUO_METHOD_PUT || wish->method == QUO_METHOD_PATCH);
+
+    if (wish->ask.ttl_ms == 0 || is_value)
+        return true;
+    quo_problem_set(problem, QUO_PROBLEM_BAD_QUERY,
+                    "A ttl is for a value that is written, by PUT or PATCH.");
+    return false;
+}
+
 static bool parse_data(const struct quo_http_request *request, const struct quo_map *map,
                        const struct quo_target *target, struct quo_wish *ret,
                        struct quo_problem *problem)
 {
     if (!find_namespace(target->captures[0], map, ret, problem) ||
         !parse_key(target->captures[1], ret, problem) ||
-        !parse_ask(request, target->query, &ret->ask, problem))
+        !parse_ask(request, target->query, &ret->ask, problem) || !check_ttl(ret, problem))
         return false;
     if (ret->route == QUO_ROUTE_OPERATION || ret->route == QUO_ROUTE_RESOLVE)
         return parse_operation(target->captures[2], ret, problem);
@@ -275,6 +289,7 @@ struct quo_request quo_wish_submission(const struct quo_wish *wish, struct quo_s
         .digest = wish->digest,
         .content_type = wish->content_type,
         .value = has_value ? body : quo_slice(NULL, 0),
+        .ttl_ms = wish->ask.ttl_ms,
         .by = wish->counter.by,
         .min = wish->counter.min,
         .max = wish->counter.max,

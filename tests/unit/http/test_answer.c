@@ -29,6 +29,21 @@ static void a_value_is_given_as_it_was_stored(void **state)
     assert_string_equal(header("content-type"), "application/octet-stream");
 }
 
+static void what_a_value_has_to_live_is_told(void **state)
+{
+    struct quo_response res = response(QUO_VERDICT_FOUND);
+
+    (void)state;
+    answer_to(operation(QUO_METHOD_GET), res);
+    assert_null(header("quorate-ttl"));
+    res.left_ms = 1;
+    answer_to(operation(QUO_METHOD_GET), res);
+    assert_string_equal(header("quorate-ttl"), "0.001");
+    res.left_ms = QUO_TTL_MAX_MS;
+    answer_to(operation(QUO_METHOD_HEAD), res);
+    assert_string_equal(header("quorate-ttl"), "315619200.000");
+}
+
 static void a_settled_value_keeps_its_tag(void **state)
 {
     struct quo_response res = response(QUO_VERDICT_FOUND);
@@ -274,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_is_given_as_it_was_stored),
+        cmocka_unit_test(what_a_value_has_to_live_is_told),
         cmocka_unit_test(a_settled_value_keeps_its_tag),
         cmocka_unit_test(a_write_has_a_tag_and_no_body),
         cmocka_unit_test(conditions_of_reads_are_kept),

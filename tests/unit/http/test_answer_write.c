@@ -97,6 +97,21 @@ static void the_value_is_given_if_preferred(void **state)
     assert_null(header("preference-applied"));
 }
 
+static void what_the_value_written_has_to_live_is_told(void **state)
+{
+    struct quo_response res = decided(QUO_CHANGE_DONE);
+
+    (void)state;
+    res.left_ms = 30000;
+    answer_to(operation(QUO_METHOD_PUT), res);
+    assert_int_equal(answer.status, 204);
+    assert_string_equal(header("quorate-ttl"), "30.000");
+    /* Of another write's value it says nothing. */
+    res.change.changed.node++;
+    answer_to(operation(QUO_METHOD_PUT), res);
+    assert_null(header("quorate-ttl"));
+}
+
 static void counters_are_told(void **state)
 {
     struct quo_response res = decided(QUO_CHANGE_DONE);
@@ -250,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_replay_is_answered_as_the_first_attempt),
         cmocka_unit_test(a_delete_of_nothing_has_no_tag),
         cmocka_unit_test(the_value_is_given_if_preferred),
+        cmocka_unit_test(what_the_value_written_has_to_live_is_told),
         cmocka_unit_test(counters_are_told),
         cmocka_unit_test(failed_conditions_show_what_is_there),
         cmocka_unit_test(a_replayed_failure_says_so),

@@ -51,7 +51,7 @@ static void bad_queries_are_refused(void **state)
         {"level=strong%00", CONSISTENCY, "\\x00"},
         {"level=%zz", QUERY, "escape"},
         {"level=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", QUERY, "too long"},
-        {"levle=strong", QUERY, "\"levle\"; there are level, r, w, dw, timeout"},
+        {"levle=strong", QUERY, "\"levle\"; there are level, r, w, dw, timeout, ttl"},
         {"=1", QUERY, "\"\""},
         {"Level=strong", QUERY, "Level"},
         {"r=2&r=2", QUERY, "r is given twice"},
@@ -69,13 +69,22 @@ static void bad_queries_are_refused(void **state)
         {"timeout=", QUERY, "250ms"},
         {"timeout=ms", QUERY, "250ms"},
         {"timeout=s", QUERY, "250ms"},
-        {"timeout=1h", QUERY, "1h"},
+        {"timeout=1h", CONSISTENCY, "3600000 ms"},
+        {"timeout=1w", QUERY, "1w"},
         {"timeout=1.5s", QUERY, "1.5s"},
         {"timeout=-1s", QUERY, "-1s"},
         {"timeout=0", CONSISTENCY, "0 ms"},
         {"timeout=0s", CONSISTENCY, "0 ms"},
         {"timeout=61s", CONSISTENCY, "61000 ms is not allowed; it must be from 1 to 60000"},
         {"timeout=999999999s", CONSISTENCY, "999999999000"},
+        {"ttl=", QUERY, "30s"},
+        {"ttl=30", QUERY, "30s"},
+        {"ttl=s", QUERY, "30s"},
+        {"ttl=1.5s", QUERY, "30s"},
+        {"ttl=5y", QUERY, "5y"},
+        {"ttl=0s", QUERY, "0 ms is not allowed; it must be from 1ms to 3653d"},
+        {"ttl=3654d", QUERY, "315705600000 ms"},
+        {"ttl=1s&ttl=1s", QUERY, "ttl is given twice"},
     };
 
     (void)state;
@@ -90,6 +99,26 @@ static void bad_queries_are_refused(void **state)
             fail_msg("%s: %s", rows[i].query, problem.detail);
         assert_int_equal(problem.outcome, QUO_NOT_APPLIED);
         assert_int_equal(ask.r, 55);
+    }
+}
+
+static void times_to_live_are_read(void **state)
+{
+    static const struct {
+        const char *query;
+        uint64_t ms;
+    } rows[] = {
+        {"ttl=1ms", 1},        {"ttl=30s", 30000},      {"ttl=5m", 300000},
+        {"ttl=12h", 43200000}, {"ttl=30d", 2592000000}, {"ttl=3653d", QUO_TTL_MAX_MS},
+    };
+    struct quo_problem problem;
+    struct quo_ask ask;
+
+    (void)state;
+    for (size_t i = 0; i < QUO_COUNT(rows); i++) {
+        assert_true(quo_ask_parse_query(quo_slice_of(rows[i].query), &ask, &problem));
+        assert_int_equal(ask.ttl_ms, rows[i].ms);
+        assert_true(quo_ask_is_nothing(&ask)); /* of consistency */
     }
 }
 
@@ -125,6 +154,7 @@ static void bad_headers_are_refused(void **state)
         {"strnog", CONSISTENCY, "strnog"},
         {"strong;x=1", HEADER, "\"x\"; there are r, w, dw, timeout"},
         {"strong;level=all", HEADER, "level"},
+        {"strong;ttl=1", HEADER, "\"ttl\"; there are r, w, dw, timeout"},
         {"strong;r", HEADER, "whole number of replicas"},
         {"strong;r=two", HEADER, "whole number"},
         {"strong;r=\"2\"", HEADER, "whole number"},
@@ -153,9 +183,8 @@ static void bad_headers_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(queries_are_read),
-        cmocka_unit_test(bad_queries_are_refused),
-        cmocka_unit_test(headers_are_read),
+        cmocka_unit_test(queries_are_read),        cmocka_unit_test(bad_queries_are_refused),
+        cmocka_unit_test(times_to_live_are_read),  cmocka_unit_test(headers_are_read),
         cmocka_unit_test(bad_headers_are_refused),
     };
 

@@ -147,6 +147,10 @@ static void digests_tell_requests_apart(void **state)
     assert_differs(seen, &count, digest("x"));
     wish.conditions.tags[0].node = 1;
     assert_differs(seen, &count, digest("x"));
+    wish.ask.ttl_ms = 1;
+    assert_differs(seen, &count, digest("x"));
+    wish.ask.ttl_ms = 2;
+    assert_differs(seen, &count, digest("x"));
     start_with(QUO_METHOD_DELETE);
     assert_differs(seen, &count, digest("x"));
     start_with(QUO_METHOD_PATCH);

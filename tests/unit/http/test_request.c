@@ -412,6 +412,37 @@ static void kinds_allow_what_they_can_keep(void **state)
     }
 }
 
+static void values_that_are_written_can_have_a_time_to_live(void **state)
+{
+    static const struct {
+        const char *method, *target;
+    } others[] = {
+        {"GET", "/v1/kv/default/k?ttl=30s"},
+        {"DELETE", "/v1/kv/default/k?ttl=30s"},
+        {"POST", "/v1/counters/bank/k:add?ttl=30s"},
+        {"GET", "/v1/kv/bank/k/operations/" DECIDED "?ttl=30s"},
+    };
+    struct quo_problem problem;
+    struct quo_wish wish;
+
+    (void)state;
+    assert_true(parse("PUT", "/v1/kv/default/k?ttl=30s", NULL, 0, &wish, &problem));
+    assert_int_equal(quo_wish_submission(&wish, quo_slice(NULL, 0)).ttl_ms, 30000);
+    assert_true(
+        parse("PUT", "/v1/kv/default/k?ttl=500ms", "consistency: eventual", 0, &wish, &problem));
+    assert_int_equal(quo_wish_submission(&wish, quo_slice(NULL, 0)).ttl_ms, 500);
+    assert_int_equal(wish.consistency.level, QUO_LEVEL_EVENTUAL);
+    assert_true(parse_body("PATCH", "/v1/kv/bank/k?ttl=1h",
+                           "content-type: application/merge-patch+json", quo_slice_of("{}"), &wish,
+                           &problem));
+    assert_int_equal(quo_wish_submission(&wish, quo_slice_of("{}")).ttl_ms, 3600000);
+    for (size_t i = 0; i < QUO_COUNT(others); i++) {
+        assert_false(parse(others[i].method, others[i].target, NULL, 0, &wish, &problem));
+        assert_int_equal(problem.type, QUO_PROBLEM_BAD_QUERY);
+        assert_non_null(strstr(problem.detail, "by PUT or PATCH"));
+    }
+}
+
 static void what_consensus_decides_is_strong_unless_said(void **state)
 {
     struct quo_problem problem;
@@ -564,6 +595,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_has_its_problem),
         cmocka_unit_test(limits_are_named_and_exact),
         cmocka_unit_test(consistency_comes_from_query_header_or_namespace),
+        cmocka_unit_test(values_that_are_written_can_have_a_time_to_live),
         cmocka_unit_test(a_write_of_a_session_is_as_strong_as_it_must_be),
         cmocka_unit_test(conditions_are_for_reads_and_types_for_writes),
         cmocka_unit_test(options_are_answered_everywhere),
