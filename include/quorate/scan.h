@@ -16,7 +16,7 @@ struct quo_scan_item {
     struct quo_version version;
     struct quo_version changed; /* its ETag */
     uint8_t flags;              /* enum quo_record_flag */
-    uint64_t expires_ms;        /* wall clock: from then on the key is absent; 0: never */
+    uint64_t expires_ms;        /* of quo_record_expires_ms; UINT64_MAX: never */
     uint32_t value_len;
     /* The whole record; empty: it is longer than was asked for, or found no room. */
     struct quo_slice record;
@@ -32,6 +32,10 @@ void quo_scan_item_encode(const struct quo_scan_item *item, uint8_t *out);
  * where the bytes are no item: at the end *at is their length. */
 bool quo_scan_item_next(struct quo_slice items, size_t *at, struct quo_scan_item *ret);
 
+/* What an item says of a record, all but the record itself. `key` and nothing else is borrowed. */
+void quo_scan_item_of(struct quo_slice key, const struct quo_record *record,
+                      struct quo_scan_item *ret);
+
 /* Order of keys: below 0, 0, above 0. */
 int quo_scan_key_compare(struct quo_slice a, struct quo_slice b);
 
@@ -39,11 +43,11 @@ int quo_scan_key_compare(struct quo_slice a, struct quo_slice b);
  * of them are items, in order, of keys asked for, and each record shown is what the item says. */
 bool quo_scan_items_check(struct quo_slice items, struct quo_slice prefix, struct quo_slice after);
 
-/* What a reader at this moment sees of the key: neither deleted nor expired. */
+/* Whether a reader whose clock says so sees the key: it is neither deleted nor expired. */
 static inline bool quo_scan_item_is_live(const struct quo_scan_item *item, uint64_t now_ms)
 {
     return (item->flags & QUO_RECORD_TOMBSTONE) == 0 &&
-           (item->expires_ms == 0 || now_ms < item->expires_ms);
+           QUO_MAX(now_ms, quo_version_ms(item->version)) < item->expires_ms;
 }
 
 #endif

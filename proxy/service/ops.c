@@ -65,7 +65,7 @@ struct quo_op *quo_ops_acquire(struct quo_ops *ops)
     /* The coordinator's init and the parts' lengths make the rest's content irrelevant. */
     memset(op, 0, offsetof(struct quo_op, change));
     op->slot = slot;
-    op->generation = generation == 0 ? 1 : generation;
+    op->generation = generation > INT32_MAX ? 1 : generation; /* the top bit is others' */
     op->in_use = true;
     op->heap_at = UINT32_MAX;
     return op;

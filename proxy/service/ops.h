@@ -154,7 +154,8 @@ void quo_ops_release(struct quo_ops *ops, struct quo_op *op);
 /* Every slot that was ever made, by number. */
 struct quo_op *quo_ops_at(const struct quo_ops *ops, uint32_t slot);
 
-/* The id of a request frame: generation, slot, round. Its round 0 is the ticket. */
+/* The id of a request frame: generation, slot, round. Its round 0 is the ticket. Ids with the top
+ * bit are of scans (scans.h). */
 uint64_t quo_op_id(const struct quo_op *op, uint16_t round);
 /* The operation that an id names, with its round; NULL when that operation is over. */
 struct quo_op *quo_ops_find(const struct quo_ops *ops, uint64_t id, uint16_t *ret_round);

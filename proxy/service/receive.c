@@ -87,6 +87,10 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
 
     if (frame->type == QUO_MESSAGE_MEND)
         quo_mend_take(service, frame);
+    if (quo_scans_own(frame->id)) {
+        quo_scans_on_frame(service, peer, frame);
+        return;
+    }
     if (frame->type != QUO_MESSAGE_REPLY)
         return;
     struct quo_op *op = quo_ops_find(&service->ops, frame->id, &event.round);
@@ -118,6 +122,7 @@ static void on_down(void *receiver, uint64_t peer)
     struct quo_service *service = receiver;
 
     quo_liveness_down(&service->liveness, peer);
+    quo_scans_on_down(service, peer);
     for (uint32_t slot = 0; slot < service->ops.made; slot++) {
         struct quo_op *op = quo_ops_at(&service->ops, slot);
         bool is_open = op->in_use && op->is_started;

@@ -55,6 +55,7 @@ void quo_service_free(struct quo_service *service)
 {
     if (service == NULL)
         return;
+    quo_scans_free(service);
     quo_ops_free(&service->ops);
     quo_deadlines_free(&service->deadlines);
     quo_routes_free(&service->routes);
@@ -85,13 +86,14 @@ uint64_t quo_service_deadline(const struct quo_service *service)
 {
     const struct quo_op *first = quo_deadlines_first(&service->deadlines);
 
-    return first != NULL ? first->deadline_us : UINT64_MAX;
+    return QUO_MIN(first != NULL ? first->deadline_us : UINT64_MAX, quo_scans_deadline(service));
 }
 
 void quo_service_expire(struct quo_service *service, uint64_t mono_us)
 {
     struct quo_event timer = {.type = QUO_EVENT_TIMER, .now_us = mono_us};
 
+    quo_scans_expire(service, mono_us);
     for (;;) {
         struct quo_op *op = quo_deadlines_first(&service->deadlines);
         if (op == NULL || op->deadline_us > mono_us)
@@ -114,7 +116,7 @@ bool quo_service_ready(const struct quo_service *service, uint32_t *ret_lacking)
 
 uint32_t quo_service_in_flight(const struct quo_service *service)
 {
-    return service->ops.in_use;
+    return service->ops.in_use + service->scans.count;
 }
 
 const struct quo_service_stats *quo_service_stats(const struct quo_service *service)

@@ -150,6 +150,9 @@ struct quo_service_stats {
         queued;
     _Atomic uint64_t looks, repairs, repairs_shed; /* of reads that had answered */
     _Atomic uint64_t mends;                        /* keys settled because a node asked */
+    struct quo_histogram scan_latency;
+    _Atomic uint64_t scan_verdicts[QUO_VERDICTS];
+    _Atomic uint64_t scan_rounds, scan_items, scan_differences; /* keys that replicas had apart */
 };
 const struct quo_service_stats *quo_service_stats(const struct quo_service *service);
 

@@ -10,6 +10,7 @@
 #include "proxy/service/queue.h"
 #include "proxy/service/repair.h"
 #include "proxy/service/routes.h"
+#include "proxy/service/scans.h"
 #include "proxy/service/warm.h"
 
 #define QUO_SEATS_MAX (QUO_LOOPS_MAX + QUO_PROXIES_MAX)
@@ -33,6 +34,7 @@ struct quo_service {
     struct quo_contended contended;
     struct quo_repairs repairs;
     struct quo_mends mends;
+    struct quo_scans scans;
     struct quo_hedge phases; /* only observes: how long PREP and ACC take */
     uint64_t name_seed;
     struct quo_seats seats;

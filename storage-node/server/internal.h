@@ -38,11 +38,12 @@ struct quo_request {
     const struct quo_namespace *ns; /* our own; set by quo_request_admit */
     struct quo_slice key;           /* the storage key */
     uint32_t value_max;             /* QUERY, PREP: longer records are left out of the answer */
+    uint16_t count_max;             /* SCAN, which is a QUERY of many keys: of so many; else 0 */
     bool sync;                      /* STORE: answered when on disk, as PREP and ACC always are */
     struct quo_version version;     /* STORE, ACC: of the record; PREP: the ballot */
     struct quo_version next;        /* ACC */
     struct quo_replica_addition addition; /* SLOT; clock and retention are ours to fill in */
-    struct quo_slice record;        /* STORE, ACC */
+    struct quo_slice record;        /* STORE, ACC; SCAN: the user's key after which it begins */
 };
 
 /* A request that waits, with a copy of its bytes. Freed when it is run or refused. */
@@ -52,6 +53,9 @@ struct quo_parked {
     struct quo_request request;
     uint8_t bytes[]; /* storage key, record */
 };
+
+/* A SCAN being read off the loop. */
+struct quo_scanning;
 
 /* An answer that hangs on a group. */
 struct quo_waiter {
@@ -164,6 +168,8 @@ struct quo_server {
     struct quo_exchanges *exchanges; /* NULL: there is no mesh */
     struct quo_listing *listings;    /* under way */
     uint32_t listing_count;
+    struct quo_scanning *scans; /* under way */
+    uint32_t scan_count;
     struct quo_overlay overlay;
     struct quo_group *groups, *last_group; /* oldest first */
     struct quo_group *spare_groups;
@@ -216,6 +222,12 @@ void quo_handle_slot(struct quo_server *server, uint64_t peer, uint64_t id, stru
 /* As quo_apply, of a SLOT. */
 void quo_slot_apply(struct quo_server *server, const struct quo_request *request,
                     const struct quo_held *held);
+
+/* scan.c */
+void quo_handle_scan(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
+void quo_scan_run(struct quo_server *server, const struct quo_request *request);
+/* Frees those whose range never calls back. */
+void quo_scans_free(struct quo_server *server);
 
 /* write.c: what STORE, PREP and ACC have in common. */
 

@@ -91,7 +91,9 @@ struct quo_parked *quo_request_park(const struct quo_request *request)
 
 void quo_request_resume(struct quo_server *server, const struct quo_request *request)
 {
-    if (request->op == QUO_OP_QUERY)
+    if (request->count_max > 0)
+        quo_scan_run(server, request);
+    else if (request->op == QUO_OP_QUERY)
         quo_query_run(server, request);
     else
         quo_write_resume(server, request);

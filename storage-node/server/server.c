@@ -27,6 +27,9 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     case QUO_MESSAGE_TREE:
         quo_handle_tree(server, peer, frame->id, frame->body);
         break;
+    case QUO_MESSAGE_SCAN:
+        quo_handle_scan(server, peer, frame->id, frame->body);
+        break;
     case QUO_MESSAGE_LEAF:
         quo_handle_leaf(server, peer, frame->id, frame->body);
         break;
@@ -147,7 +150,7 @@ bool quo_server_idle(const struct quo_server *server)
 {
     /* An empty group may gather: memory ran out before its first write. */
     return (server->groups == NULL || server->groups->puts == 0) && server->readings == NULL &&
-           quo_trees_idle(server) && quo_exchanges_idle(server);
+           server->scans == NULL && quo_trees_idle(server) && quo_exchanges_idle(server);
 }
 
 bool quo_server_writable(const struct quo_server *server)
@@ -163,6 +166,7 @@ void quo_server_free(struct quo_server *server)
     quo_group_free_all(server);
     quo_exchanges_free(server);
     quo_listings_free(server);
+    quo_scans_free(server);
     quo_trees_free(server);
     quo_overlay_free(&server->overlay);
     free(server->partitions);

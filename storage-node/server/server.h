@@ -72,6 +72,7 @@ struct quo_server_stats {
     _Atomic uint64_t queries, stores, prepares, accepts; /* requests that came */
     _Atomic uint64_t additions;                          /* SLOT requests that came */
     _Atomic uint64_t loads;                              /* records read off the loop */
+    _Atomic uint64_t scans, scanned;                     /* SCANs that came; records they showed */
     _Atomic uint64_t commits;                            /* groups that reached the disk */
     _Atomic uint64_t committed, bytes; /* records in those, and bytes of all they hold */
     _Atomic uint64_t promises;         /* promises in those */
