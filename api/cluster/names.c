@@ -71,7 +71,8 @@ static const struct {
     enum quo_level level;
     const char *name;
 } levels[] = {
-    {QUO_LEVEL_EVENTUAL, "eventual"}, {QUO_LEVEL_SESSION, "session"}, {QUO_LEVEL_QUORUM, "quorum"},
+    {QUO_LEVEL_EVENTUAL, "eventual"}, {QUO_LEVEL_SESSION, "session"},
+    {QUO_LEVEL_BOUNDED, "bounded"},   {QUO_LEVEL_QUORUM, "quorum"},
     {QUO_LEVEL_STRONG, "strong"},     {QUO_LEVEL_ALL, "all"},
 };
 

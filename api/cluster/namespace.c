@@ -39,9 +39,13 @@ static bool level_valid(enum quo_level level)
 static const char *check_defaults(const struct quo_namespace *ns)
 {
     if (!level_valid(ns->read_level))
-        return "read must be eventual, quorum, strong or all";
-    if (!level_valid(ns->write_level))
-        return "write must be eventual, quorum, strong or all";
+        return "read must be eventual, session, bounded, quorum, strong or all";
+    if (!level_valid(ns->write_level) || ns->write_level == QUO_LEVEL_BOUNDED)
+        return "write must be eventual, session, quorum, strong or all";
+    if (ns->stale_ms > QUO_STALE_MAX_MS)
+        return "max_stale_ms must be from 1 to 86400000";
+    if (ns->read_level == QUO_LEVEL_BOUNDED && ns->stale_ms == 0)
+        return "read must not be bounded without max_stale_ms";
     if (ns->kind == QUO_KIND_CAS && ns->write_level == QUO_LEVEL_EVENTUAL)
         return "write must not be eventual in a cas namespace";
     if (ns->timeout_ms < QUO_TIMEOUT_MIN_MS || ns->timeout_ms > QUO_TIMEOUT_MAX_MS)
@@ -65,7 +69,8 @@ static const char *check_idempotency(const struct quo_namespace *ns)
 
 _Static_assert(QUO_REPLICAS_MAX == 7 && QUO_NAME_MAX == 63 && QUO_TIMEOUT_MIN_MS == 1 &&
                    QUO_TIMEOUT_MAX_MS == 60000 && QUO_VALUE_MAX == 16777216 &&
-                   QUO_RETENTION_MIN_S == 1 && QUO_RETENTION_MAX_S == 604800,
+                   QUO_STALE_MAX_MS == 86400000 && QUO_RETENTION_MIN_S == 1 &&
+                   QUO_RETENTION_MAX_S == 604800,
                "the sentences above name these limits");
 
 enum quo_status quo_namespace_check(const struct quo_namespace *ns, const char **ret_why)

@@ -58,6 +58,7 @@ static const struct field namespace_fields[] = {
     {"ws", NUMBER, true, AT(quo_namespace, ws), 1, QUO_REPLICAS_MAX},
     {"read", LEVEL, true, AT(quo_namespace, read_level), 0, 0},
     {"write", LEVEL, true, AT(quo_namespace, write_level), 0, 0},
+    {"max_stale_ms", NUMBER, true, AT(quo_namespace, stale_ms), 1, QUO_STALE_MAX_MS},
     {"timeout_ms", NUMBER, true, AT(quo_namespace, timeout_ms), QUO_TIMEOUT_MIN_MS,
      QUO_TIMEOUT_MAX_MS},
     {"value_max", NUMBER, true, AT(quo_namespace, value_max), 1, QUO_VALUE_MAX},

@@ -26,11 +26,12 @@ bool quo_kind_parse(struct quo_slice name, enum quo_kind *ret);
 enum quo_level {
     QUO_LEVEL_EVENTUAL = 1,
     QUO_LEVEL_SESSION = 2,
-    QUO_LEVEL_QUORUM = 3,
-    QUO_LEVEL_STRONG = 4,
-    QUO_LEVEL_ALL = 5,
+    QUO_LEVEL_BOUNDED = 3, /* of reads only */
+    QUO_LEVEL_QUORUM = 4,
+    QUO_LEVEL_STRONG = 5,
+    QUO_LEVEL_ALL = 6,
 };
-#define QUO_LEVELS 6u /* of an array that they index */
+#define QUO_LEVELS 7u /* of an array that they index */
 const char *quo_level_name(enum quo_level level);
 bool quo_level_parse(struct quo_slice name, enum quo_level *ret);
 
@@ -44,6 +45,7 @@ struct quo_namespace {
     enum quo_level read_level; /* when a request names none */
     enum quo_level write_level;
     uint32_t timeout_ms;  /* likewise */
+    uint32_t stale_ms;    /* likewise, at level bounded; 0: a request must say it */
     uint32_t value_max;   /* bytes */
     uint32_t retention_s; /* kinds cas and mixed: how long an Idempotency-Key is remembered */
     bool require_idempotency_key; /* likewise: writes without one are refused */

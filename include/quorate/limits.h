@@ -102,10 +102,11 @@
 #define QUO_TIMEOUT_DEFAULT_MS 1000u
 #define QUO_TIMEOUT_MIN_MS 1u
 #define QUO_TIMEOUT_MAX_MS 60000u
-#define QUO_ATTEMPTS_MAX 64u    /* restarts of one operation's protocol before it gives up */
-#define QUO_CONDITIONS_MAX 16u  /* entity tags in one If-Match of a write */
-#define QUO_KEY_QUEUE_MAX 1024u /* writes of one key that wait for their turn on one loop */
-#define QUO_WARM_MAX 4096u      /* keys of which one loop holds the next promise */
+#define QUO_STALE_MAX_MS 86400000u /* the largest max-stale of a read at level bounded */
+#define QUO_ATTEMPTS_MAX 64u       /* restarts of one operation's protocol before it gives up */
+#define QUO_CONDITIONS_MAX 16u     /* entity tags in one If-Match of a write */
+#define QUO_KEY_QUEUE_MAX 1024u    /* writes of one key that wait for their turn on one loop */
+#define QUO_WARM_MAX 4096u         /* keys of which one loop holds the next promise */
 #define QUO_WARM_BYTES_MAX (32u * 1024 * 1024) /* of their records */
 #define QUO_WARM_RECORD_MAX 16384u             /* bytes of a record worth keeping for that */
 #define QUO_WARM_IDLE_MS 5000u                 /* how long an unused promise is kept */

@@ -5,13 +5,14 @@
  *               "weight": 100}],
  *    "proxies": [{"name": "proxy-1", "host": "127.0.0.1", "port": 7101}],
  *    "namespaces": [{"id": 1, "name": "default", "kind": "lww", "n": 3, "rs": 2, "ws": 2,
- *                    "read": "strong", "write": "strong", "timeout_ms": 1000,
- *                    "value_max": 1048576, "idempotency_retention": 600,
+ *                    "read": "strong", "write": "strong", "max_stale_ms": 500,
+ *                    "timeout_ms": 1000, "value_max": 1048576, "idempotency_retention": 600,
  *                    "require_idempotency_key": false}]}
  *
  * Optional: partitions (1024), proxies (none), weight (100), n (replicas), rs and ws (majorities of
- * n), read and write ("strong"), timeout_ms (1000), value_max (1048576), idempotency_retention
- * (seconds; 600), require_idempotency_key (false). Anything unknown is an error.
+ * n), read and write ("strong"), max_stale_ms (none; of reads at level bounded that do not say it),
+ * timeout_ms (1000), value_max (1048576), idempotency_retention (seconds; 600),
+ * require_idempotency_key (false). Anything unknown is an error.
  *
  * Threads: start-up only.
  */

@@ -61,6 +61,8 @@ struct quo_receipt {
     uint8_t hedges;      /* extra requests sent */
     bool repaired;       /* a write-back was needed */
     bool stable;         /* the version (or something newer) is on a write quorum */
+    bool is_bounded;     /* level bounded: bound_ms says something */
+    uint32_t bound_ms;   /* what was read was not behind so long before the request came */
     uint32_t epoch;
     struct quo_version version;         /* of a tombstone as well; none when there is nothing,
                                            or failed before a version was chosen */

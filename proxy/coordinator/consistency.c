@@ -95,12 +95,53 @@ static enum quo_status check_timeout(struct resolver *r)
     return QUO_INVALID;
 }
 
+static enum quo_status check_stale(struct resolver *r)
+{
+    uint32_t ms = r->ask->stale_ms;
+
+    if (ms <= QUO_STALE_MAX_MS)
+        return QUO_OK;
+    quo_sentence_text(&r->why, "max-stale=");
+    quo_sentence_number(&r->why, ms);
+    quo_sentence_text(&r->why, "ms is more than ");
+    quo_sentence_number(&r->why, QUO_STALE_MAX_MS);
+    quo_sentence_text(&r->why, "ms");
+    return QUO_INVALID;
+}
+
+/* "max-stale says nothing at level=strong: it belongs to level=bounded" */
+static enum quo_status stale_elsewhere(struct resolver *r, enum quo_level level)
+{
+    quo_sentence_text(&r->why, "max-stale says nothing at level=");
+    quo_sentence_text(&r->why, quo_level_name(level));
+    quo_sentence_text(&r->why, ": it belongs to level=bounded");
+    return QUO_INVALID;
+}
+
+/* How stale a read at this level may be. */
+static enum quo_status resolve_stale(struct resolver *r, enum quo_level level, uint32_t *ret)
+{
+    const uint32_t asked = r->ask->stale_ms;
+
+    *ret = 0;
+    if (level != QUO_LEVEL_BOUNDED)
+        return asked != 0 ? stale_elsewhere(r, level) : QUO_OK;
+    *ret = asked != 0 ? asked : r->ns->stale_ms;
+    if (*ret != 0)
+        return QUO_OK;
+    quo_sentence_text(&r->why, "level=bounded needs a bound, as in max-stale=500ms: namespace ");
+    quo_sentence_text(&r->why, r->ns->name);
+    quo_sentence_text(&r->why, " has none of its own");
+    return QUO_INVALID;
+}
+
 /* Replies that a level means for a read. */
 static uint8_t level_reads(const struct quo_namespace *ns, enum quo_level level)
 {
     switch (level) {
     case QUO_LEVEL_EVENTUAL:
     case QUO_LEVEL_SESSION:
+    case QUO_LEVEL_BOUNDED:
         return 1;
     case QUO_LEVEL_QUORUM:
     case QUO_LEVEL_STRONG:
@@ -123,6 +164,8 @@ static uint8_t level_writes(const struct quo_namespace *ns, enum quo_level level
         return ns->ws;
     case QUO_LEVEL_ALL:
         return ns->n;
+    case QUO_LEVEL_BOUNDED:
+        break;
     }
     QUO_UNREACHABLE();
 }
@@ -159,7 +202,7 @@ static enum quo_status resolve_read(struct resolver *r, struct quo_consistency *
     }
     c->strong = c->level == QUO_LEVEL_STRONG || c->level == QUO_LEVEL_ALL;
     c->w = c->dw = c->strong ? level_writes(r->ns, c->level) : 0;
-    return QUO_OK;
+    return resolve_stale(r, c->level, &c->stale_ms);
 }
 
 /* Fills in what was not said: dw follows w, w rises to dw. */
@@ -198,6 +241,10 @@ static enum quo_status resolve_write(struct resolver *r, struct quo_consistency 
     bool has_number = ask->w >= 0 || ask->dw >= 0;
 
     c->level = ask->has_level ? ask->level : r->ns->write_level;
+    if (c->level == QUO_LEVEL_BOUNDED) {
+        quo_sentence_text(&r->why, "level=bounded is for reads: a write has no bound");
+        return QUO_INVALID;
+    }
     c->w = c->dw = level_writes(r->ns, c->level);
     if (ask->has_level && has_number) {
         enum quo_status status = write_by_level(r, c);
@@ -224,6 +271,8 @@ enum quo_status quo_consistency_resolve(const struct quo_namespace *ns, const st
     enum quo_status status = check_ranges(&r);
     if (status == QUO_OK)
         status = check_timeout(&r);
+    if (status == QUO_OK)
+        status = check_stale(&r);
     if (status == QUO_OK)
         status = is_write ? resolve_write(&r, &c) : resolve_read(&r, &c);
     if (status == QUO_OK)

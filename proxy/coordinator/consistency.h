@@ -15,6 +15,7 @@ struct quo_ask {
     int32_t r, w, dw;    /* -1: not said */
     uint32_t timeout_ms; /* 0: not said */
     uint64_t ttl_ms;     /* no consistency, but said beside it: of a value to write; 0: not said */
+    uint32_t stale_ms;   /* max-stale; 0: not said */
 };
 
 /* What that means in a namespace. */
@@ -25,6 +26,8 @@ struct quo_consistency {
         dw; /* replies, acks and disk acks needed; of a write, r is what its query phase
                needs (0: it has none); of a read, w and dw what a write-back needs */
     uint32_t timeout_ms;
+    uint32_t stale_ms; /* level bounded: how long before the request came the value may have been
+                          replaced; else 0 */
 };
 
 /* At level session: what a read must be as new as (api/PROTOCOLS.md, "Sessions"). All zero:

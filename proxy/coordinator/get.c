@@ -18,6 +18,56 @@ static void count_hedges(struct quo_get *get, uint8_t n)
     quo_receipt_count(&receipt_of(get)->hedges, n);
 }
 
+static bool is_bounded(const struct quo_get *get)
+{
+    return get->options.want.level == QUO_LEVEL_BOUNDED;
+}
+
+/* Whether a proof of that moment is good enough; 0: there is none. */
+static bool is_within(const struct quo_get *get, uint64_t moment_us)
+{
+    const uint64_t bound_us = get->options.want.stale_ms * UINT64_C(1000);
+
+    return moment_us != 0 &&
+           (moment_us >= get->options.now_us || get->options.now_us - moment_us <= bound_us);
+}
+
+/* The latest moment before which no write was completed that the newest of the replies misses. */
+static uint64_t proven_us(const struct quo_get *get)
+{
+    const struct quo_proofs *proofs = &get->options.proofs;
+    const quo_members replied = get->query.replies.yes;
+    uint64_t moment_us = 0;
+
+    if (quo_tally_would_win(get->plan.sets, replied, get->plan.rs) == QUO_VOTE_WON)
+        return get->options.now_us;
+    if (quo_version_compare(get->query.newest, proofs->version) >= 0 ||
+        QUO_MUTANT(BOUND_IGNORES_VERSION))
+        moment_us = proofs->key_us;
+    for (uint8_t i = 0; i < get->plan.count; i++) {
+        if (quo_members_has(replied, i))
+            moment_us = QUO_MAX(moment_us, proofs->member_us[i]);
+    }
+    return QUO_MIN(moment_us, get->options.now_us);
+}
+
+/* Whether one replica may be enough; who is known to be fresh is asked first then. */
+static bool may_prove(struct quo_get *get)
+{
+    const struct quo_proofs *proofs = &get->options.proofs;
+    struct quo_plan *plan = &get->plan;
+    uint8_t first = 0;
+
+    for (uint8_t i = 0; i < plan->count; i++) {
+        const uint8_t member = plan->order[i];
+        if (!quo_members_has(plan->up, member) || !is_within(get, proofs->member_us[member]))
+            continue;
+        memmove(plan->order + first + 1, plan->order + first, i - first);
+        plan->order[first++] = member;
+    }
+    return first > 0 || is_within(get, proofs->key_us);
+}
+
 /* Replies that this read needs. For a move, Rs are not enough: a promise was given by Rs replicas
  * too, and where that is no majority only Ws replies are certain to show it. */
 static uint8_t need_replies(const struct quo_get *get)
@@ -26,6 +76,8 @@ static uint8_t need_replies(const struct quo_get *get)
 
     if (get->options.settle)
         need = QUO_MAX(need, get->plan.ws);
+    if (is_bounded(get) && !get->provable)
+        need = QUO_MAX(need, get->plan.rs);
     if (QUO_MUTANT(READ_QUORUM_MINUS_ONE) && get->options.want.strong && need > 1)
         need--;
     return need;
@@ -78,6 +130,15 @@ static void fill_receipt(struct quo_get *get)
     receipt->stable = quo_tally_would_win(get->plan.sets, disk, get->plan.ws) == QUO_VOTE_WON;
 }
 
+/* Whole milliseconds, none of them left out. */
+static void state_bound(struct quo_get *get)
+{
+    const uint64_t age_us = get->options.now_us - proven_us(get);
+
+    receipt_of(get)->is_bounded = true;
+    receipt_of(get)->bound_ms = (uint32_t)QUO_MIN((age_us + 999) / 1000, QUO_STALE_MAX_MS);
+}
+
 static void answer(struct quo_get *get, enum quo_verdict verdict, struct quo_effects *effects)
 {
     QUO_INVARIANT(!get->answered);
@@ -86,11 +147,13 @@ static void answer(struct quo_get *get, enum quo_verdict verdict, struct quo_eff
     get->outcome.verdict = verdict;
     get->outcome.effect = QUO_NOT_APPLIED;
     fill_receipt(get);
-    if (verdict == QUO_VERDICT_FOUND || verdict == QUO_VERDICT_ABSENT)
+    const bool is_read = verdict == QUO_VERDICT_FOUND || verdict == QUO_VERDICT_ABSENT;
+    if (is_read)
         receipt_of(get)->version = get->query.newest;
+    if (is_read && is_bounded(get))
+        state_bound(get);
     quo_effects_add(effects, QUO_EFFECT_ANSWER);
-    if (!get->options.want.strong && !get->options.settle &&
-        (verdict == QUO_VERDICT_FOUND || verdict == QUO_VERDICT_ABSENT))
+    if (!get->options.want.strong && !get->options.settle && is_read)
         quo_get_listen(get, effects);
 }
 
@@ -107,6 +170,7 @@ static void fail(struct quo_get *get, const struct quo_tally *tally, struct quo_
 
 static void begin_query(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
 {
+    get->provable = is_bounded(get) && may_prove(get);
     struct quo_query_options options = {
         .need = need_replies(get),
         .value_max_first = UINT32_MAX,
@@ -252,11 +316,30 @@ static void widen(struct quo_get *get, struct quo_effects *effects)
         answer(get, QUO_VERDICT_UNSATISFIED, effects);
 }
 
+/* Whether the bound can be kept with what the replies show. */
+static bool keeps_bound(const struct quo_get *get)
+{
+    return !is_bounded(get) || is_within(get, proven_us(get)) || QUO_MUTANT(BOUND_NOT_PROVEN);
+}
+
+/* Nothing proves how fresh what is shown is: a quorum does. */
+static void ask_quorum(struct quo_get *get, struct quo_effects *effects)
+{
+    QUO_PROBE(READ_BOUND_ESCALATED);
+    get->widened = true;
+    receipt_of(get)->need = QUO_MAX(get->options.want.r, get->plan.rs);
+    if (quo_query_raise(&get->query, &get->plan, receipt_of(get)->need, effects) > 0)
+        count_trip(get);
+}
+
 /* Enough replies are in: what do they say? */
 static void decide(struct quo_get *get, uint64_t now_us, struct quo_effects *effects)
 {
     enum quo_vote vote = quo_tally_vote(&get->query.replies);
 
+    /* Somebody who was asked at first may yet prove the bound. */
+    if (get->widened && is_bounded(get) && keeps_bound(get))
+        vote = QUO_VOTE_WON;
     if (vote == QUO_VOTE_LOST)
         fail(get, &get->query.replies, effects);
     if (vote != QUO_VOTE_WON)
@@ -267,6 +350,10 @@ static void decide(struct quo_get *get, uint64_t now_us, struct quo_effects *eff
     }
     if (!is_fresh(get)) {
         widen(get, effects);
+        return;
+    }
+    if (!keeps_bound(get)) {
+        ask_quorum(get, effects);
         return;
     }
     /* No completed write can exist: it would have met this quorum. */
@@ -370,6 +457,8 @@ static void on_reply(struct quo_get *get, const struct quo_event *event,
     if (event->reply->status == QUO_WRONG_EPOCH && event->newer != NULL) {
         if (get->outcome.restarts < QUO_ATTEMPTS_MAX)
             get->plan = *event->newer;
+        /* What is known of members was known of those of the old plan. */
+        memset(get->options.proofs.member_us, 0, sizeof get->options.proofs.member_us);
         restart(get, event->now_us, effects);
     } else if (get->phase == QUO_GET_QUERY) {
         on_query_reply(get, event, effects);

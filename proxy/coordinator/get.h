@@ -1,4 +1,4 @@
-/* A read: eventual, session, quorum, strong or all (api/PROTOCOLS.md, "Strong read", "Sessions").
+/* A read of any level (api/PROTOCOLS.md, "Strong read", "Sessions", "Bounded reads").
  *
  *          reply quorum              disagree            all asked or waited
  *   QUERY ─────────────▶ (decide) ───────────▶ SPREAD ─────────────────────▶ WRITE_BACK ──▶ answer
@@ -20,6 +20,9 @@
  * the other replicas are asked within the query phase as well, and the read ends when enough is
  * shown, or when nobody is left who could show it.
  *
+ * At level bounded one reply will do if it is provable how fresh it is; otherwise as many replicas
+ * more are asked as make Rs replies.
+ *
  * A read that is not strong writes nothing back. Once it has found or missed its record, it goes on
  * unseen:
  *
@@ -38,6 +41,15 @@
 #include "proxy/coordinator/consistency.h"
 #include "proxy/coordinator/fetch.h"
 
+/* What is known before a read at level bounded starts: moments (monotonic us, not after the read's
+ * start) and what sees every write that was completed before them, at level quorum or above. All
+ * zero: nothing. */
+struct quo_proofs {
+    uint64_t key_us; /* such writes of the key had at most this version */
+    struct quo_version version;
+    uint64_t member_us[QUO_MEMBERS_MAX]; /* a replica holds all such writes of the partition */
+};
+
 struct quo_get_options {
     struct quo_consistency want;
     uint64_t now_us;
@@ -46,6 +58,7 @@ struct quo_get_options {
     uint64_t seed;      /* of the chance of a read that goes on, in whatever way */
     bool settle;        /* of a move: a promise above the newest record must be overcome */
     struct quo_freshness fresh; /* level session */
+    struct quo_proofs proofs;   /* level bounded */
     bool look_further;          /* once it has answered, if it is not strong */
 };
 
@@ -71,7 +84,8 @@ struct quo_get {
     struct quo_query query;
     bool spread;
     uint64_t spread_until;
-    bool widened; /* everybody was asked for what the session has seen */
+    bool provable; /* level bounded: one replica may be enough */
+    bool widened; /* more were asked: everybody, for what the session has seen; Rs, for the bound */
 
     struct quo_fetch fetch;
 

@@ -204,6 +204,17 @@ uint8_t quo_query_rest(struct quo_query *query, const struct quo_plan *plan,
     return count;
 }
 
+uint8_t quo_query_raise(struct quo_query *query, const struct quo_plan *plan, uint8_t need,
+                        struct quo_effects *effects)
+{
+    const quo_members before = query->asked;
+
+    QUO_REQUIRE(need >= query->options.need);
+    query->options.need = query->replies.need = need;
+    ask_as_needed(query, plan, effects);
+    return quo_members_count(query->asked & (quo_members)~before);
+}
+
 void quo_query_look(struct quo_query *query, const struct quo_plan *plan, uint64_t seed,
                     struct quo_effects *effects)
 {

@@ -59,6 +59,11 @@ bool quo_query_hedge(struct quo_query *query, const struct quo_plan *plan, uint6
 uint8_t quo_query_rest(struct quo_query *query, const struct quo_plan *plan,
                        struct quo_effects *effects);
 
+/* Asks as many replicas more as make `need` replies of each set. Requires a need that is not below
+ * the one so far. Returns how many requests that were. */
+uint8_t quo_query_raise(struct quo_query *query, const struct quo_plan *plan, uint8_t need,
+                        struct quo_effects *effects);
+
 /* Asks one replica more for its version, without the bytes: any of those that were not asked and
  * can be reached, as the upper half of `seed` has it. Nobody to ask changes nothing. */
 void quo_query_look(struct quo_query *query, const struct quo_plan *plan, uint64_t seed,

@@ -5,7 +5,7 @@
 #include "proxy/http/percent.h"
 #include "proxy/http/sf.h"
 
-#define KNOWN_PARAMETERS "level, r, w, dw, timeout, ttl"
+#define KNOWN_PARAMETERS "level, r, w, dw, timeout, max-stale, ttl"
 #define VALUE_MAX 32u /* bytes of a parameter's value: all that mean something are shorter */
 
 enum member {
@@ -14,11 +14,13 @@ enum member {
     MEMBER_W,
     MEMBER_DW,
     MEMBER_TIMEOUT,
+    MEMBER_STALE,
     MEMBER_TTL,
     MEMBER_COUNT
 };
 
-static const char *const member_names[MEMBER_COUNT] = {"level", "r", "w", "dw", "timeout", "ttl"};
+static const char *const member_names[MEMBER_COUNT] = {"level",   "r",         "w",  "dw",
+                                                       "timeout", "max-stale", "ttl"};
 
 static bool find_member(struct quo_slice name, enum member *ret)
 {
@@ -56,8 +58,8 @@ static bool set_level(struct quo_slice name, struct quo_ask *ask, struct quo_pro
         return true;
     }
     quo_problem_set(problem, QUO_PROBLEM_BAD_CONSISTENCY,
-                    "There is no level %s; the levels are eventual, session, quorum, strong "
-                    "and all.",
+                    "There is no level %s; the levels are eventual, session, bounded, quorum, "
+                    "strong and all.",
                     quo_problem_quote(name, quoted));
     return false;
 }
@@ -86,6 +88,18 @@ static bool set_ttl(uint64_t ms, struct quo_ask *ask, struct quo_problem *proble
     return false;
 }
 
+static bool set_stale(uint64_t ms, struct quo_ask *ask, struct quo_problem *problem)
+{
+    if (ms >= 1 && ms <= QUO_STALE_MAX_MS) {
+        ask->stale_ms = (uint32_t)ms;
+        return true;
+    }
+    quo_problem_set(problem, QUO_PROBLEM_BAD_CONSISTENCY,
+                    "A max-stale of %" PRIu64 " ms is not allowed; it must be from 1 to %u ms.", ms,
+                    QUO_STALE_MAX_MS);
+    return false;
+}
+
 static void set_count(enum member member, uint32_t count, struct quo_ask *ask)
 {
     if (member == MEMBER_R)
@@ -94,6 +108,17 @@ static void set_count(enum member member, uint32_t count, struct quo_ask *ask)
         ask->w = (int32_t)count;
     else
         ask->dw = (int32_t)count;
+}
+
+static bool is_duration(enum member member)
+{
+    return member == MEMBER_TIMEOUT || member == MEMBER_STALE;
+}
+
+static bool set_duration(enum member member, uint64_t ms, struct quo_ask *ask,
+                         struct quo_problem *problem)
+{
+    return member == MEMBER_STALE ? set_stale(ms, ask, problem) : set_timeout(ms, ask, problem);
 }
 
 /* "250ms", "2s", "5m", "1h" or "30d"; "250" if milliseconds go without saying. */
@@ -140,11 +165,11 @@ static bool set_query_member(enum member member, struct quo_slice value, struct 
 
     if (member == MEMBER_LEVEL)
         return set_level(value, ask, problem);
-    if (member == MEMBER_TIMEOUT) {
+    if (is_duration(member)) {
         if (!parse_duration(value, false, &ms))
             return bad_value(problem, member, value,
                              "a duration like 250ms, 2s or 250 (milliseconds) was expected");
-        return set_timeout(ms, ask, problem);
+        return set_duration(member, ms, ask, problem);
     }
     if (member == MEMBER_TTL) {
         if (!parse_duration(value, true, &ms))
@@ -217,7 +242,8 @@ static bool set_header_member(const struct quo_sf_parameter *parameter, unsigned
     quo_problem_quote(parameter->key, quoted);
     if (!find_member(parameter->key, &member) || member == MEMBER_LEVEL || member == MEMBER_TTL) {
         quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
-                        "Consistency has no parameter %s; there are r, w, dw, timeout.", quoted);
+                        "Consistency has no parameter %s; there are r, w, dw, timeout, max-stale.",
+                        quoted);
         return false;
     }
     if (*seen & 1u << member) {
@@ -230,11 +256,11 @@ static bool set_header_member(const struct quo_sf_parameter *parameter, unsigned
         parameter->value.integer > 999999999) {
         quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
                         "The parameter %s of Consistency must be a whole number%s.", quoted,
-                        member == MEMBER_TIMEOUT ? " of milliseconds" : " of replicas");
+                        is_duration(member) ? " of milliseconds" : " of replicas");
         return false;
     }
-    if (member == MEMBER_TIMEOUT)
-        return set_timeout((uint64_t)parameter->value.integer, ask, problem);
+    if (is_duration(member))
+        return set_duration(member, (uint64_t)parameter->value.integer, ask, problem);
     set_count(member, (uint32_t)parameter->value.integer, ask);
     return true;
 }
@@ -276,5 +302,6 @@ bool quo_ask_is_nothing(const struct quo_ask *ask)
 bool quo_ask_equal(const struct quo_ask *a, const struct quo_ask *b)
 {
     return a->has_level == b->has_level && (!a->has_level || a->level == b->level) &&
-           a->r == b->r && a->w == b->w && a->dw == b->dw && a->timeout_ms == b->timeout_ms;
+           a->r == b->r && a->w == b->w && a->dw == b->dw && a->timeout_ms == b->timeout_ms &&
+           a->stale_ms == b->stale_ms;
 }

@@ -1,6 +1,7 @@
 /* What a client says of consistency, in the query string or in the Consistency header. Pure.
  *
  *   ?level=strong&r=2&w=2&dw=1&timeout=250ms&ttl=30s
+ *   ?level=bounded&max-stale=2s
  *   Consistency: strong;r=2;w=2;dw=1;timeout=250
  */
 #ifndef QUORATE_HTTP_ASK_H

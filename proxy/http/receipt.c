@@ -80,6 +80,8 @@ size_t quo_receipt_format(const struct quo_response *response, const struct quo_
     put_version(&w, receipt);
     if (!is_write)
         quo_sf_boolean(&w, "repaired", receipt->repaired);
+    if (receipt->is_bounded)
+        quo_sf_integer(&w, "bound", receipt->bound_ms);
     if (receipt->epoch != 0)
         quo_sf_integer(&w, "epoch", receipt->epoch);
     put_replicas(&w, receipt, map);

@@ -86,7 +86,7 @@ static void every_field_is_checked(void **state)
     EXPECT_INVALID(ws, 4, "ws ");
     EXPECT_INVALID(rs, 1, "rs + ws ");
     EXPECT_INVALID(read_level, (enum quo_level)0, "read ");
-    EXPECT_INVALID(write_level, (enum quo_level)6, "write ");
+    EXPECT_INVALID(write_level, (enum quo_level)7, "write ");
     EXPECT_INVALID(timeout_ms, 0, "timeout_ms ");
     EXPECT_INVALID(timeout_ms, QUO_TIMEOUT_MAX_MS + 1, "timeout_ms ");
     EXPECT_INVALID(value_max, 0, "value_max ");
@@ -124,6 +124,19 @@ static void keys_of_operations_are_for_kinds_with_a_lineage(void **state)
     }
 }
 
+static void bounded_reads_need_a_bound(void **state)
+{
+    (void)state;
+    struct quo_namespace ns = sample();
+    const char *why = "";
+    ns.read_level = QUO_LEVEL_BOUNDED;
+    expect_invalid(ns, "read must not be bounded without max_stale_ms");
+    ns.stale_ms = QUO_STALE_MAX_MS;
+    assert_int_equal(quo_namespace_check(&ns, &why), QUO_OK);
+    ns.stale_ms++;
+    expect_invalid(ns, "max_stale_ms must be from 1 to 86400000");
+}
+
 /* A write there is consensus or nothing; one that a weaker level satisfies would be none. */
 static void only_cas_refuses_eventual_writes(void **state)
 {
@@ -137,6 +150,8 @@ static void only_cas_refuses_eventual_writes(void **state)
             ns.retention_s = QUO_RETENTION_DEFAULT_S;
             if (kind == QUO_KIND_CAS && level == QUO_LEVEL_EVENTUAL)
                 expect_invalid(ns, "write must not be eventual in a cas namespace");
+            else if (level == QUO_LEVEL_BOUNDED)
+                expect_invalid(ns, "write must be eventual, session, quorum, strong or all");
             else
                 assert_int_equal(quo_namespace_check(&ns, &why), QUO_OK);
         }
@@ -181,7 +196,7 @@ static void kinds_and_levels_are_named(void **state)
     assert_int_equal(kind, QUO_KIND_CAS);
     assert_int_equal(level, QUO_LEVEL_ALL);
     assert_string_equal(quo_kind_name((enum quo_kind)0), "unknown");
-    assert_string_equal(quo_level_name((enum quo_level)6), "unknown");
+    assert_string_equal(quo_level_name((enum quo_level)7), "unknown");
 }
 
 int main(void)
@@ -191,6 +206,7 @@ int main(void)
         cmocka_unit_test(every_field_is_checked),
         cmocka_unit_test(keys_of_operations_are_for_kinds_with_a_lineage),
         cmocka_unit_test(only_cas_refuses_eventual_writes),
+        cmocka_unit_test(bounded_reads_need_a_bound),
         cmocka_unit_test(names_may_be_63_bytes),
         cmocka_unit_test(kinds_and_levels_are_named),
     };

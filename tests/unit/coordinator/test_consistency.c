@@ -12,7 +12,7 @@
 struct expected {
     bool valid;
     int level;
-    int strong, r, w, dw;
+    int strong, r, w, dw, stale;
 };
 
 static struct expected invalid(void)
@@ -21,10 +21,10 @@ static struct expected invalid(void)
 }
 
 /* The table of api/PROTOCOLS.md, written as a list of cases. */
-static struct expected twin_read(const struct quo_namespace *ns, int level, int r)
+static struct expected twin_read(const struct quo_namespace *ns, int level, int r, int stale)
 {
     struct expected e = {.valid = true, .level = level};
-    int base[] = {0, 1, 1, ns->rs, ns->rs, ns->n};
+    int base[] = {0, 1, 1, 1, ns->rs, ns->rs, ns->n};
 
     if (level == 0 && r < 0)
         e.level = ns->read_level;
@@ -35,16 +35,22 @@ static struct expected twin_read(const struct quo_namespace *ns, int level, int 
         return invalid();
     if (level != 0 && r >= 0 && r < base[level])
         return invalid();
+    if ((stale != 0) != (e.level == QUO_LEVEL_BOUNDED) && (stale != 0 || ns->stale_ms == 0))
+        return invalid();
+    if (e.level == QUO_LEVEL_BOUNDED)
+        e.stale = stale != 0 ? stale : (int)ns->stale_ms;
     e.strong = e.level >= QUO_LEVEL_STRONG;
-    e.w = e.dw = (int[]){0, 0, 0, 0, ns->ws, ns->n}[e.level];
+    e.w = e.dw = (int[]){0, 0, 0, 0, 0, ns->ws, ns->n}[e.level];
     return e;
 }
 
 static struct expected twin_write(const struct quo_namespace *ns, int level, int w, int dw)
 {
     struct expected e = {.valid = true, .level = level ? level : (int)ns->write_level};
-    int base = (int[]){0, 1, 1, ns->ws, ns->ws, ns->n}[e.level];
+    int base = (int[]){0, 1, 1, 0, ns->ws, ns->ws, ns->n}[e.level];
 
+    if (e.level == QUO_LEVEL_BOUNDED)
+        return invalid();
     e.w = w >= 0 ? w : base;
     e.dw = dw >= 0 ? dw : e.w;
     if (w < 0 && e.w < e.dw)
@@ -70,7 +76,8 @@ static struct expected twin(const struct quo_namespace *ns, const struct quo_ask
         return invalid();
     if (ask->w > 0 && ask->dw > ask->w)
         return invalid();
-    return write ? twin_write(ns, level, ask->w, ask->dw) : twin_read(ns, level, ask->r);
+    return write ? twin_write(ns, level, ask->w, ask->dw)
+                 : twin_read(ns, level, ask->r, (int)ask->stale_ms);
 }
 
 static void check_one(const struct quo_namespace *ns, const struct quo_ask *ask, bool write)
@@ -95,6 +102,7 @@ static void check_one(const struct quo_namespace *ns, const struct quo_ask *ask,
     assert_int_equal(c.r, e.r);
     assert_int_equal(c.w, e.w);
     assert_int_equal(c.dw, e.dw);
+    assert_int_equal(c.stale_ms, e.stale);
     /* What the drivers rely on. */
     assert_true(c.r <= c.n && c.w <= c.n && c.dw <= c.w);
     assert_true(!c.strong || (c.r >= ns->rs && c.w >= ns->ws && c.dw >= ns->ws));
@@ -126,9 +134,13 @@ static void every_combination_agrees_with_the_twin(void **state)
                     continue;
                 for (int level = 0; level <= QUO_LEVEL_ALL; level++) {
                     struct quo_ask ask = {.has_level = level != 0, .level = (enum quo_level)level};
-                    ns.read_level = (enum quo_level)(1 + (ns.n + level) % 5);
-                    ns.write_level = (enum quo_level)(1 + (ns.rs + level) % 5);
-                    check_numbers(&ns, &ask);
+                    ns.read_level = (enum quo_level)(1 + (ns.n + level) % QUO_LEVEL_ALL);
+                    ns.write_level = (enum quo_level)(1 + (ns.rs + level) % QUO_LEVEL_ALL);
+                    for (unsigned stale = 0; stale < 4; stale++) {
+                        ns.stale_ms = stale % 2 * 900;
+                        ask.stale_ms = stale / 2 * 100;
+                        check_numbers(&ns, &ask);
+                    }
                 }
             }
         }
@@ -157,7 +169,7 @@ static void check_why(struct quo_ask ask, bool write, const char *expected)
     assert_string_equal(why, expected);
 }
 
-#define LEVEL(l, ...) ((struct quo_ask){true, QUO_LEVEL_##l, __VA_ARGS__, 0})
+#define LEVEL(l, ...) ((struct quo_ask){true, QUO_LEVEL_##l, __VA_ARGS__, 0, 0, 0})
 
 static void errors_show_the_arithmetic(void **state)
 {
@@ -190,7 +202,17 @@ static void errors_show_the_arithmetic(void **state)
     check_why(
         LEVEL(SESSION, -1, -1, 0), true,
         "dw=0 is less than the 1 of 3 replicas that level=session means in namespace default");
+    check_why(LEVEL(BOUNDED, -1, -1, -1), true, "level=bounded is for reads: a write has no bound");
+    check_why(
+        LEVEL(BOUNDED, -1, -1, -1), false,
+        "level=bounded needs a bound, as in max-stale=500ms: namespace default has none of its "
+        "own");
     struct quo_ask ask = LEVEL(STRONG, -1, -1, -1);
+    ask.stale_ms = 5;
+    check_why(ask, false, "max-stale says nothing at level=strong: it belongs to level=bounded");
+    ask.stale_ms = QUO_STALE_MAX_MS + 1;
+    check_why(ask, false, "max-stale=86400001ms is more than 86400000ms");
+    ask.stale_ms = 0;
     ask.timeout_ms = 60001;
     check_why(ask, true, "timeout=60001ms is outside 1ms to 60000ms");
 }

@@ -34,6 +34,9 @@ static void queries_are_read(void **state)
     assert_true(quo_ask_parse_query(quo_slice_of("timeout=60000&r=007"), &ask, &problem));
     assert_int_equal(ask.timeout_ms, 60000);
     assert_int_equal(ask.r, 7);
+    assert_true(quo_ask_parse_query(quo_slice_of("level=bounded&max-stale=2s"), &ask, &problem));
+    assert_int_equal(ask.level, QUO_LEVEL_BOUNDED);
+    assert_int_equal(ask.stale_ms, 2000);
 }
 
 static void bad_queries_are_refused(void **state)
@@ -44,14 +47,14 @@ static void bad_queries_are_refused(void **state)
         const char *word; /* in the detail */
     } rows[] = {
         {"level=strnog", CONSISTENCY,
-         "\"strnog\"; the levels are eventual, session, quorum, strong and all"},
+         "\"strnog\"; the levels are eventual, session, bounded, quorum, strong and all"},
         {"level=", CONSISTENCY, "\"\""},
         {"level", CONSISTENCY, "\"\""},
         {"level=STRONG", CONSISTENCY, "STRONG"},
         {"level=strong%00", CONSISTENCY, "\\x00"},
         {"level=%zz", QUERY, "escape"},
         {"level=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", QUERY, "too long"},
-        {"levle=strong", QUERY, "\"levle\"; there are level, r, w, dw, timeout, ttl"},
+        {"levle=strong", QUERY, "\"levle\"; there are level, r, w, dw, timeout, max-stale, ttl"},
         {"=1", QUERY, "\"\""},
         {"Level=strong", QUERY, "Level"},
         {"r=2&r=2", QUERY, "r is given twice"},
@@ -85,6 +88,10 @@ static void bad_queries_are_refused(void **state)
         {"ttl=0s", QUERY, "0 ms is not allowed; it must be from 1ms to 3653d"},
         {"ttl=3654d", QUERY, "315705600000 ms"},
         {"ttl=1s&ttl=1s", QUERY, "ttl is given twice"},
+        {"max-stale=0", CONSISTENCY, "0 ms is not allowed; it must be from 1 to 86400000"},
+        {"max-stale=86401s", CONSISTENCY, "86401000"},
+        {"max-stale=soon", QUERY, "250ms"},
+        {"max-stale=1s&max-stale=1s", QUERY, "max-stale is given twice"},
     };
 
     (void)state;
@@ -133,6 +140,11 @@ static void headers_are_read(void **state)
     assert_true(quo_ask_parse_query(quo_slice_of("dw=1&w=2&r=2&timeout=250ms&level=strong"), &query,
                                     &problem));
     assert_true(quo_ask_equal(&header, &query));
+    assert_true(quo_ask_parse_header(quo_slice_of("bounded;max-stale=500"), &header, &problem));
+    assert_int_equal(header.stale_ms, 500);
+    query = header;
+    query.stale_ms = 400;
+    assert_false(quo_ask_equal(&header, &query));
     assert_true(quo_ask_parse_header(quo_slice_of(" eventual "), &header, &problem));
     assert_int_equal(header.level, QUO_LEVEL_EVENTUAL);
     assert_false(quo_ask_equal(&header, &query));

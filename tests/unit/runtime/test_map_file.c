@@ -55,9 +55,9 @@ static void whole_document_is_read(void **state)
 {
     (void)state;
     assert_int_equal(
-        parse("{\"namespaces\": [{\"id\": 4294967295, \"name\": \"bank\", \"kind\": \"cas\","
+        parse("{\"namespaces\": [{\"id\": 16777215, \"name\": \"bank\", \"kind\": \"cas\","
               " \"n\": 2, \"rs\": 1, \"ws\": 2, \"read\": \"eventual\", \"write\": \"all\","
-              " \"timeout_ms\": 60000, \"value_max\": 16777216,"
+              " \"max_stale_ms\": 86400000, \"timeout_ms\": 60000, \"value_max\": 16777216,"
               " \"idempotency_retention\": 604800, \"require_idempotency_key\": true}],"
               " \"proxies\": [{\"name\": \"p\", \"host\": \"p.example\", \"port\": 65535},"
               " {\"port\": 1, \"host\": \"::1\", \"name\": \"q\"}],"
@@ -79,7 +79,7 @@ static void whole_document_is_read(void **state)
     assert_int_equal(map->nodes[0].weight, 1000000);
     assert_int_equal(map->namespace_count, 1);
     const struct quo_namespace *ns = &map->namespaces[0];
-    assert_int_equal(ns->id, UINT32_MAX);
+    assert_int_equal(ns->id, 16777215);
     assert_string_equal(ns->name, "bank");
     assert_int_equal(ns->kind, QUO_KIND_CAS);
     assert_int_equal(ns->n, 2);
@@ -87,6 +87,7 @@ static void whole_document_is_read(void **state)
     assert_int_equal(ns->ws, 2);
     assert_int_equal(ns->read_level, QUO_LEVEL_EVENTUAL);
     assert_int_equal(ns->write_level, QUO_LEVEL_ALL);
+    assert_int_equal(ns->stale_ms, QUO_STALE_MAX_MS);
     assert_int_equal(ns->timeout_ms, 60000);
     assert_int_equal(ns->value_max, 16777216);
     assert_int_equal(ns->retention_s, 604800);
