@@ -6,6 +6,7 @@
 #include "quorate/record.h"
 #include "quorate/ring.h"
 #include "quorate/rpc.h"
+#include "quorate/scan.h"
 
 static void write_seed(const char *root, const char *name, const uint8_t *bytes, size_t len)
 {
@@ -43,6 +44,7 @@ static size_t make_record(uint8_t *out, uint8_t flags, size_t ring_count)
     const struct quo_record record = {
         .flags = flags,
         .version = {0x0102030405060708, 9},
+        .ttl_ms = 30000,
         .changed = {0x0102030405060707, 9},
         .hist_from = {7, 8},
         .keyed_from = {7, 7},
@@ -61,6 +63,9 @@ static void make_records(const char *root)
 
     write_seed(root, "record/blind", bytes, make_record(bytes, QUO_RECORD_BLIND, 0));
     write_seed(root, "record/tombstone", bytes, make_record(bytes, QUO_RECORD_TOMBSTONE, 1));
+    write_seed(root, "record/expires-blind", bytes,
+               make_record(bytes, QUO_RECORD_BLIND | QUO_RECORD_EXPIRES, 0));
+    write_seed(root, "record/expires", bytes, make_record(bytes, QUO_RECORD_EXPIRES, 3));
     write_seed(root, "record/no-ring", bytes, make_record(bytes, 0, 0));
     write_seed(root, "record/short-ring", bytes, make_record(bytes, 0, 3));
     write_seed(root, "record/full-ring", bytes, make_record(bytes, 0, QUO_RING_MAX));
@@ -92,81 +97,167 @@ static void make_entries(const char *root)
     write_seed(root, "entry/full", bytes, make_entry(bytes, QUO_REPLICAS_MAX, QUO_REPLICAS_MAX));
 }
 
-static struct quo_msg_forward make_forward(void)
-{
-    static const uint8_t tags[2 * QUO_VERSION_SIZE];
+/* One message of each type; what nothing is said of is zero or empty. */
+static struct {
+#define QUO_MESSAGE(NAME, name, type) struct quo_msg_##name name;
+#include "quorate/messages.def"
+} sample;
 
-    return (struct quo_msg_forward){.hops = 1,
-                                    .flags = QUO_FORWARD_SENT | QUO_FORWARD_HAS_MAX,
-                                    .ns = 1,
-                                    .timeout_ms = 900,
-                                    .deadline_us = 5000000,
-                                    .opid_high = 0x8000000000000001,
-                                    .opid_low = 2,
-                                    .first = {0x0102030405060708, 9},
-                                    .by = UINT64_MAX,
-                                    .max = 100,
-                                    .tags = quo_slice(tags, sizeof tags),
-                                    .key = quo_slice_of("key"),
-                                    .content_type = quo_slice_of("text/plain"),
-                                    .value = quo_slice_of("hello")};
+/* What they are made of. */
+static struct {
+    struct quo_slice key, entry, record, scan_items;
+    struct quo_version version;
+} part;
+
+static struct quo_slice make_scan_items(struct quo_slice bytes)
+{
+    static uint8_t items[QUO_RECORD_OVERHEAD_MAX];
+    struct quo_scan_item item;
+    struct quo_record record;
+    size_t len = 0;
+
+    QUO_REQUIRE(quo_record_decode(bytes, &record) == QUO_OK);
+    for (int i = 0; i < 2; i++) {
+        quo_scan_item_of(quo_slice_of(i == 0 ? "key" : "kez"), &record, &item);
+        item.record = i == 0 ? bytes : quo_slice(NULL, 0);
+        quo_scan_item_encode(&item, items + len);
+        len += quo_scan_item_size(&item);
+    }
+    return quo_slice(items, len);
 }
 
-/* One message of each type: its bytes with the type before them for the message fuzzer, and as the
- * only frame of a stream. */
-static void make_messages(const char *root)
+static void make_parts(void)
 {
-    static uint8_t bytes[8192], record[QUO_RECORD_OVERHEAD_MAX], entry[QUO_ENTRY_SIZE_MAX];
-    uint8_t *body = bytes + 1 + QUO_FRAME_HEADER;
-    const struct quo_slice e = quo_slice(entry, make_entry(entry, 3, 0));
-    const struct quo_slice r = quo_slice(record, make_record(record, 0, 2));
-    static const uint8_t ids[3 * 8];
-    const struct quo_msg_hello hello = {1, 1, 0xc1, 0, 4};
-    const struct quo_msg_goodbye goodbye = {QUO_WRONG_CLUSTER, quo_slice_of("bye")};
-    const struct quo_msg_ping ping = {123456};
-    const struct quo_msg_pong pong = {123456};
-    const struct quo_msg_query query = {
-        5, 1, QUO_KIND_LWW, e, QUO_INLINE_VALUE_MAX, quo_slice_of("key")};
-    const struct quo_msg_store store = {.partition = 5,
+    static uint8_t record[QUO_RECORD_OVERHEAD_MAX], entry[QUO_ENTRY_SIZE_MAX];
+
+    part.key = quo_slice_of("key");
+    part.entry = quo_slice(entry, make_entry(entry, 3, 0));
+    part.record = quo_slice(record, make_record(record, 0, 2));
+    part.scan_items = make_scan_items(part.record);
+    part.version = (struct quo_version){0x0102030405060708, 9};
+}
+
+static void fill_links(void)
+{
+    sample.hello = (struct quo_msg_hello){1, 1, 0xc1, 0, 4};
+    sample.goodbye = (struct quo_msg_goodbye){QUO_WRONG_CLUSTER, quo_slice_of("bye")};
+    sample.ping.sent_us = sample.pong.sent_us = 123456;
+}
+
+/* Where a request of data goes to. */
+#define ADDRESS .partition = 5, .ns = 1, .entry = part.entry, .key = part.key
+
+static void fill_requests(void)
+{
+    sample.query =
+        (struct quo_msg_query){ADDRESS, .kind = QUO_KIND_LWW, .value_max = QUO_INLINE_VALUE_MAX};
+    sample.store = (struct quo_msg_store){ADDRESS, .kind = QUO_KIND_LWW, .flags = QUO_STORE_SYNC,
+                                          .record = part.record};
+    sample.prep =
+        (struct quo_msg_prep){ADDRESS, .kind = QUO_KIND_CAS, .ballot = {0x0102030405060709, 9},
+                              .value_max = QUO_INLINE_VALUE_MAX};
+    sample.acc = (struct quo_msg_acc){ADDRESS, .kind = QUO_KIND_MIXED,
+                                      .next = {0x010203040506070a, 9}, .record = part.record};
+    sample.hint =
+        (struct quo_msg_hint){ADDRESS, .target = 12, .kind = QUO_KIND_LWW, .record = part.record};
+    sample.slot = (struct quo_msg_slot){ADDRESS,          .kind = QUO_KIND_CRDT,
+                                        .by = UINT64_MAX, .opid_high = 0x8000000000000001,
+                                        .opid_low = 2,    .digest = 3};
+    sample.scan = (struct quo_msg_scan){.partition = 5,
                                         .ns = 1,
                                         .kind = QUO_KIND_LWW,
-                                        .entry = e,
-                                        .flags = QUO_STORE_SYNC,
-                                        .key = quo_slice_of("key"),
-                                        .record = r};
-    const struct quo_msg_prep prep = {.partition = 5,
-                                      .ns = 1,
-                                      .kind = QUO_KIND_CAS,
-                                      .entry = e,
-                                      .ballot = {0x0102030405060709, 9},
-                                      .value_max = QUO_INLINE_VALUE_MAX,
-                                      .key = quo_slice_of("key")};
-    const struct quo_msg_acc acc = {.partition = 5,
-                                    .ns = 1,
-                                    .kind = QUO_KIND_MIXED,
-                                    .entry = e,
-                                    .next = {0x010203040506070a, 9},
-                                    .key = quo_slice_of("key"),
-                                    .record = r};
-    const struct quo_msg_forward forward = make_forward();
-    const struct quo_msg_forwarded forwarded = {.flags = QUO_FORWARD_STABLE,
-                                                .changed = {0x0102030405060708, 9},
-                                                .n = 3,
-                                                .acks = 2,
-                                                .epoch = 4,
-                                                .version = {0x0102030405060708, 9},
-                                                .answered = quo_slice(ids, sizeof ids),
-                                                .record = r};
-    const struct quo_msg_reply reply = {.status = QUO_OK,
-                                        .flags = QUO_REPLY_DURABLE | QUO_REPLY_VALUE,
-                                        .version = {0x0102030405060708, 9},
-                                        .record_size = (uint32_t)r.len,
-                                        .record = r};
+                                        .entry = part.entry,
+                                        .value_max = QUO_INLINE_VALUE_MAX,
+                                        .count_max = 10,
+                                        .prefix = quo_slice_of("k"),
+                                        .after = part.key};
+}
+
+static void fill_requests_of_nodes(void)
+{
+    static const uint8_t leaves[QUO_LEAF_BITS_MAX] = {[7] = 1};
+
+    sample.tree = (struct quo_msg_tree){
+        .partition = 5, .entry = part.entry, .replicas = 3, .level = 2, .branch = 1};
+    sample.leaf = (struct quo_msg_leaf){.partition = 5,
+                                        .entry = part.entry,
+                                        .replicas = 3,
+                                        .leaves = quo_slice(leaves, sizeof leaves),
+                                        .after = quo_slice_of("abcdefkey")};
+    sample.mend = (struct quo_msg_mend){.ns = 1, .key = part.key};
+    sample.floor = (struct quo_msg_floor){
+        .partition = 5, .entry = part.entry, .stage = 1, .floor = part.version};
+    sample.debt.epoch = 4;
+    sample.fresh = (struct quo_msg_fresh){.partition = 5, .entry = part.entry, .ns = 1};
+}
+
+static void fill_answers(void)
+{
+    static const uint8_t hashes[64 * 8], hints[32];
+    static const uint8_t keys[2 + 9 + QUO_VERSION_SIZE + 1] = {0, 9};
+
+    sample.reply = (struct quo_msg_reply){.flags = QUO_REPLY_DURABLE | QUO_REPLY_VALUE,
+                                          .version = part.version,
+                                          .record_size = (uint32_t)part.record.len,
+                                          .record = part.record};
+    sample.tree_hashes.hashes = quo_slice(hashes, sizeof hashes);
+    sample.leaf_keys.upto = quo_slice_of("abcdefkey");
+    sample.leaf_keys.keys = quo_slice(keys, sizeof keys);
+    sample.scanned = (struct quo_msg_scanned){
+        .more = 1, .sealed = {7, 8}, .now_ms = 1000, .items = part.scan_items};
+    sample.debts =
+        (struct quo_msg_debts){.pairs = 6, .differing = 1, .hints = quo_slice(hints, sizeof hints)};
+    sample.freshness.age_ms = 250;
+}
+
+static void fill_forwards(void)
+{
+    static const uint8_t tags[2 * QUO_VERSION_SIZE], ids[3 * 8];
+
+    sample.forward = (struct quo_msg_forward){.hops = 1,
+                                              .flags = QUO_FORWARD_SENT | QUO_FORWARD_HAS_MAX,
+                                              .ns = 1,
+                                              .timeout_ms = 900,
+                                              .deadline_us = 5000000,
+                                              .opid_high = 0x8000000000000001,
+                                              .opid_low = 2,
+                                              .first = part.version,
+                                              .by = UINT64_MAX,
+                                              .max = 100,
+                                              .ttl_ms = 30000,
+                                              .tags = quo_slice(tags, sizeof tags),
+                                              .key = part.key,
+                                              .content_type = quo_slice_of("text/plain"),
+                                              .value = quo_slice_of("hello")};
+    sample.forwarded = (struct quo_msg_forwarded){.flags = QUO_FORWARD_STABLE,
+                                                  .changed = part.version,
+                                                  .n = 3,
+                                                  .acks = 2,
+                                                  .epoch = 4,
+                                                  .version = part.version,
+                                                  .answered = quo_slice(ids, sizeof ids),
+                                                  .record = part.record};
+}
+
+/* The bytes of each with the type before them for the message fuzzer, and as the only frame of a
+ * stream. */
+static void make_messages(const char *root)
+{
+    static uint8_t bytes[1 + QUO_FRAME_HEADER + 2 * QUO_RECORD_OVERHEAD_MAX];
+    uint8_t *body = bytes + 1 + QUO_FRAME_HEADER;
+
+    make_parts();
+    fill_links();
+    fill_requests();
+    fill_requests_of_nodes();
+    fill_answers();
+    fill_forwards();
 
 #define QUO_MESSAGE(NAME, name, type)                                                              \
     {                                                                                              \
-        size_t size = quo_msg_##name##_size(&name);                                                \
-        quo_msg_##name##_encode(&name, body);                                                      \
+        size_t size = quo_msg_##name##_size(&sample.name);                                         \
+        QUO_REQUIRE(size <= sizeof bytes - 1 - QUO_FRAME_HEADER);                                  \
+        quo_msg_##name##_encode(&sample.name, body);                                               \
         body[-1] = (type);                                                                         \
         write_seed(root, "message/" #name, body - 1, size + 1);                                    \
         quo_frame_seal(bytes + 1, (type), 77, size);                                               \
