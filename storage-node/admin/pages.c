@@ -1,5 +1,8 @@
 #include "storage-node/admin/admin.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 bool quo_admin_ready(const struct quo_admin_options *options, bool draining, struct quo_text *text)
 {
     const char *failure = options->engine_failure(options->context);
@@ -31,6 +34,32 @@ static void add_gauge(struct quo_text *text, const char *name, const char *help,
     quo_metric_value(text, name, "", value);
 }
 
+/* Of each node that hints are kept for. */
+static void add_hints(struct quo_text *text, const char *name, const char *type, const char *help,
+                      const struct quo_server_hints *hints, size_t count, size_t field)
+{
+    char label[32];
+
+    quo_metric_head(text, name, type, help);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value;
+        memcpy(&value, (const char *)&hints[i] + field, sizeof value);
+        snprintf(label, sizeof label, "target=\"%016" PRIx64 "\"", hints[i].target);
+        quo_metric_value(text, name, label, value);
+    }
+}
+
+static void add_all_hints(struct quo_text *text, const struct quo_server *server)
+{
+    struct quo_server_hints hints[QUO_NODES_MAX];
+    size_t count = quo_server_hints(server, hints);
+
+#define QUO_HINTS(field, type, metric, help)                                                       \
+    add_hints(text, metric, type, help, hints, count, offsetof(struct quo_server_hints, field));
+#include "storage-node/admin/hints.def"
+#undef QUO_HINTS
+}
+
 void quo_admin_metrics(const struct quo_admin_options *options, struct quo_text *text)
 {
     static const char refused[] = "quorate_node_answers_total";
@@ -50,6 +79,7 @@ void quo_admin_metrics(const struct quo_admin_options *options, struct quo_text 
 #include "storage-node/admin/refusals.def"
 #undef QUO_REFUSAL
 
+    add_all_hints(text, options->server);
     quo_metric_head(text, commit, "histogram", "From the start of a commit to its completion.");
     quo_metric_histogram(text, commit, "", &commits, 1);
     quo_metric_head(

@@ -202,6 +202,7 @@ static void succeed(struct quo_server *server, struct quo_group *group)
     forget_unsynced(group);
     quo_trees_committed(group);
     quo_epochs_settle(group);
+    quo_hints_settle(group);
     release_waiters(group, QUO_OK);
 }
 
@@ -223,6 +224,7 @@ static void fail(struct quo_server *server, enum quo_status status)
     for (struct quo_group *group = lost; group != NULL; group = group->next) {
         forget_unsynced(group);
         quo_epochs_revert(group);
+        quo_hints_revert(group);
     }
     while (lost != NULL) {
         struct quo_group *group = lost;

@@ -18,6 +18,7 @@
 #include "storage-node/replica/slot.h"
 #include "storage-node/server/arena.h"
 #include "storage-node/server/exchanges.h"
+#include "storage-node/server/hints.h"
 #include "storage-node/server/mesh.h"
 #include "storage-node/server/overlay.h"
 #include "storage-node/server/server.h"
@@ -109,6 +110,7 @@ struct quo_group {
     struct quo_arena arena;
     struct quo_unsynced *unsynced;
     struct quo_adoption *adoptions;
+    struct quo_hint_note *hints;
     struct quo_parked *held, **held_end; /* run when the group is on disk */
     struct quo_waiter *waiters;
     size_t waiter_count, waiter_capacity;
@@ -166,6 +168,7 @@ struct quo_server {
 
     struct quo_trees *trees;         /* NULL: none are kept */
     struct quo_exchanges *exchanges; /* NULL: there is no mesh */
+    struct quo_hints *hints;         /* likewise */
     struct quo_listing *listings;    /* under way */
     uint32_t listing_count;
     struct quo_scanning *scans; /* under way */

@@ -16,6 +16,9 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     case QUO_MESH_EXCHANGES:
         quo_exchanges_on_frame(server, (uint32_t)peer, frame);
         break;
+    case QUO_MESH_HINTS:
+        quo_hints_on_frame(server, frame);
+        break;
     default:
         break;
     }
@@ -24,11 +27,13 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
 static void on_up(void *receiver, uint64_t peer)
 {
     quo_exchanges_on_up(receiver, (uint32_t)peer);
+    quo_hints_on_up(receiver, (uint32_t)peer);
 }
 
 static void on_down(void *receiver, uint64_t peer)
 {
     quo_exchanges_on_down(receiver, (uint32_t)peer);
+    quo_hints_on_down(receiver, (uint32_t)peer);
 }
 
 const struct quo_transport_events quo_mesh_events = {

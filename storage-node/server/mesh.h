@@ -10,6 +10,7 @@ struct quo_server;
 
 enum quo_mesh_part {
     QUO_MESH_EXCHANGES = 1, /* exchanges.h */
+    QUO_MESH_HINTS,         /* hints.h */
 };
 
 extern const struct quo_transport_events quo_mesh_events;

@@ -33,6 +33,9 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     case QUO_MESSAGE_LEAF:
         quo_handle_leaf(server, peer, frame->id, frame->body);
         break;
+    case QUO_MESSAGE_HINT:
+        quo_handle_hint(server, peer, frame->id, frame->body);
+        break;
     default:
         quo_reply_status(server, peer, frame->id, QUO_MALFORMED);
         break;
@@ -96,6 +99,8 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
         status = quo_trees_open(server, server->fresh);
     if (status == QUO_OK && options->mesh != NULL)
         status = quo_exchanges_open(server, options);
+    if (status == QUO_OK && options->mesh != NULL)
+        status = quo_hints_open(server, options->map);
     if (status == QUO_OK)
         status = quo_epochs_start(server);
     if (status != QUO_OK) {
@@ -132,13 +137,15 @@ void quo_server_end_turn(struct quo_server *server)
 {
     retry_start(server);
     quo_exchanges_end_turn(server);
+    quo_hints_end_turn(server);
     quo_trees_end_turn(server);
     quo_group_commit(server);
 }
 
 uint64_t quo_server_deadline(const struct quo_server *server)
 {
-    return QUO_MIN(quo_trees_deadline(server), quo_exchanges_deadline(server));
+    uint64_t deadline = QUO_MIN(quo_trees_deadline(server), quo_exchanges_deadline(server));
+    return QUO_MIN(deadline, quo_hints_deadline(server));
 }
 
 void quo_server_drain(struct quo_server *server)
@@ -150,7 +157,8 @@ bool quo_server_idle(const struct quo_server *server)
 {
     /* An empty group may gather: memory ran out before its first write. */
     return (server->groups == NULL || server->groups->puts == 0) && server->readings == NULL &&
-           server->scans == NULL && quo_trees_idle(server) && quo_exchanges_idle(server);
+           server->scans == NULL && quo_trees_idle(server) && quo_exchanges_idle(server) &&
+           quo_hints_idle(server);
 }
 
 bool quo_server_writable(const struct quo_server *server)
@@ -165,6 +173,7 @@ void quo_server_free(struct quo_server *server)
     quo_reading_free_all(server);
     quo_group_free_all(server);
     quo_exchanges_free(server);
+    quo_hints_free(server);
     quo_listings_free(server);
     quo_scans_free(server);
     quo_trees_free(server);

@@ -63,6 +63,20 @@ void quo_server_free(struct quo_server *server);
  * those that this node compares. 0 when there are none. */
 uint64_t quo_server_unequal_us(const struct quo_server *server);
 
+/* What is kept for another node, and what became of it since the start. */
+struct quo_server_hints {
+    uint64_t target;                                     /* replica id */
+    uint64_t count, bytes;                               /* kept now */
+    uint64_t oldest_ms;                                  /* wall clock; 0 without any */
+    uint64_t kept, delivered, expired, useless, refused; /* so far */
+};
+/* Writes one for each node that hints were kept or refused for, QUO_NODES_MAX at most; returns how
+ * many. */
+size_t quo_server_hints(const struct quo_server *server,
+                        struct quo_server_hints ret[QUO_NODES_MAX]);
+/* Hints delivered in the last minute. */
+uint64_t quo_server_hints_drained(const struct quo_server *server);
+
 /* For checks: whether the hash trees of all partitions that have them are what a scan of the store
  * makes; *ret_ready is how many that are. Requires a mesh and quo_server_idle. Blocks. */
 bool quo_server_check_trees(struct quo_server *server, uint32_t *ret_ready);
@@ -70,6 +84,7 @@ bool quo_server_check_trees(struct quo_server *server, uint32_t *ret_ready);
 /* Written by the server's thread, read by any (relaxed). */
 struct quo_server_stats {
     _Atomic uint64_t queries, stores, prepares, accepts; /* requests that came */
+    _Atomic uint64_t hints;                              /* likewise */
     _Atomic uint64_t additions;                          /* SLOT requests that came */
     _Atomic uint64_t loads;                              /* records read off the loop */
     _Atomic uint64_t scans, scanned;                     /* SCANs that came; records they showed */

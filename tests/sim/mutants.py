@@ -62,6 +62,8 @@ ELSEWHERE = {"SESSION_NOT_ESCALATED", "SESSION_WRITE_BELOW"}
 ELSEWHERE |= {"EXPIRED_IS_THERE", "TTL_OF_BALLOT"}
 # Likewise those of bounded reads.
 ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION"}
+# Likewise those of hints: tests/unit/server/mutants.
+ELSEWHERE |= {"HINT_DROPPED_EARLY", "HINT_RETAGGED"}
 
 
 def run(program, arguments, budget):

@@ -70,6 +70,11 @@ static inline void late_ranged(struct quo_load *load)
 static inline void late_range(struct quo_store *store, struct quo_range *range)
 {
     struct late_store *s = late_of(store);
+    /* One of records at a time; others are nobody's concern here. */
+    if (range->load.family != QUO_FAMILY_DATA) {
+        s->inner->ops->range(s->inner, range);
+        return;
+    }
     s->range = range;
     s->range_done = range->load.done;
     s->range_context = range->load.context;
