@@ -283,6 +283,7 @@ static void make_server(void)
         .env = quo_loop_env(node.loop),
         .transport = quo_acceptor_transport(node.acceptor),
         .mesh = quo_peers_transport(node.peers),
+        .any_proxy = quo_acceptor_any_proxy,
         .store = node.store,
         .replica = node.identity.replica,
         .map = node.map,

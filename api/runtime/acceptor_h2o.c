@@ -19,6 +19,8 @@ struct connection {
     struct quo_link link;
     struct quo_acceptor *acceptor;
     uint64_t peer;
+    bool is_up;
+    bool is_proxy; /* its HELLO named no replica */
     char from[64]; /* its address, for log lines */
 };
 
@@ -37,6 +39,7 @@ struct quo_acceptor {
     uint64_t accepted;
     uint32_t free_count;
     uint16_t free_slots[QUO_NODE_CONNS_MAX];
+    uint32_t last_proxy; /* slot of the one that was named last */
     struct connection *slots[QUO_NODE_CONNS_MAX];
 };
 
@@ -59,6 +62,7 @@ static uint32_t slot_of(uint64_t peer)
 
 static enum quo_status on_hello(struct quo_link *link, const struct quo_msg_hello *hello)
 {
+    connection_of(link)->is_proxy = hello->replica == 0;
     return hello->cluster == link->hello.cluster ? QUO_OK : QUO_WRONG_CLUSTER;
 }
 
@@ -66,6 +70,7 @@ static void on_up(struct quo_link *link)
 {
     struct connection *connection = connection_of(link);
     struct quo_transport *transport = &connection->acceptor->transport;
+    connection->is_up = true;
     transport->events->on_up(transport->receiver, connection->peer);
 }
 
@@ -222,6 +227,21 @@ static void seal(struct quo_transport *transport, uint64_t peer, uint8_t type, u
     struct connection *connection = find(transport, peer);
     QUO_REQUIRE(connection != NULL);
     quo_link_seal(&connection->link, type, id);
+}
+
+bool quo_acceptor_any_proxy(struct quo_transport *transport, uint64_t *ret_peer)
+{
+    struct quo_acceptor *acceptor = QUO_CONTAINER_OF(transport, struct quo_acceptor, transport);
+    for (uint32_t i = 1; i <= QUO_NODE_CONNS_MAX; i++) {
+        uint32_t slot = (acceptor->last_proxy + i) % QUO_NODE_CONNS_MAX;
+        const struct connection *connection = acceptor->slots[slot];
+        if (connection == NULL || !connection->is_up || !connection->is_proxy)
+            continue;
+        acceptor->last_proxy = slot;
+        *ret_peer = connection->peer;
+        return true;
+    }
+    return false;
 }
 
 static const struct quo_transport_ops transport_ops = {.reserve = reserve, .seal = seal};

@@ -28,6 +28,29 @@ static bool begin(struct quo_service *service, uint32_t ns, struct quo_slice key
     return true;
 }
 
+static uint8_t count_up(const struct quo_service *service, const uint64_t *replicas, uint8_t n)
+{
+    uint8_t up = 0;
+
+    for (uint8_t i = 0; i < n; i++)
+        up += quo_liveness_is_up(&service->liveness, replicas[i]);
+    return up;
+}
+
+/* Everybody who can be: the promise in the way may be a single replica's, and another one may be
+ * away for good. */
+static uint8_t to_be_heard(const struct quo_service *service, const struct quo_namespace *ns,
+                           struct quo_slice key)
+{
+    uint16_t partition = quo_map_partition(service->map, ns->id, key);
+    const struct quo_entry *entry = quo_routes_entry(&service->routes, partition);
+    uint8_t up = count_up(service, entry->replicas, QUO_MIN(entry->n, ns->n));
+
+    if (entry->state == QUO_ENTRY_JOINT)
+        up = QUO_MIN(up, count_up(service, entry->next, QUO_MIN(entry->n_next, ns->n)));
+    return QUO_MAX(up, ns->rs);
+}
+
 void quo_mend_take(struct quo_service *service, const struct quo_frame *frame)
 {
     struct quo_msg_mend message;
@@ -39,7 +62,6 @@ void quo_mend_take(struct quo_service *service, const struct quo_frame *frame)
     if (ns == NULL || (ns->kind != QUO_KIND_CAS && ns->kind != QUO_KIND_MIXED) ||
         !begin(service, message.ns, message.key))
         return;
-    /* Everybody is heard: the promise in the way may be a single replica's. */
     struct quo_request request = {
         .type = QUO_REQUEST_SETTLE,
         .ns = ns,
@@ -47,7 +69,7 @@ void quo_mend_take(struct quo_service *service, const struct quo_frame *frame)
         .consistency = {.level = QUO_LEVEL_STRONG,
                         .strong = true,
                         .n = ns->n,
-                        .r = ns->n,
+                        .r = to_be_heard(service, ns, message.key),
                         .w = ns->ws,
                         .dw = ns->ws,
                         .timeout_ms = QUO_TIMEOUT_DEFAULT_MS},

@@ -64,33 +64,23 @@ static uint32_t ns_of(const struct quo_difference *difference)
 
 /* Asking a proxy */
 
-static bool is_node(const struct quo_exchanges *x, uint64_t peer)
-{
-    for (uint32_t i = 0; i < x->node_count; i++)
-        if (x->nodes[i] == peer)
-            return true;
-    return false;
-}
-
 static void ask_proxy(struct quo_server *server, struct quo_mending *mending)
 {
-    const struct quo_exchanges *x = server->exchanges;
     struct quo_transport *transport = server->transport;
     struct quo_msg_mend message = {
         .ns = ns_of(mending->difference),
         .key = user_key_of(mending->difference),
     };
     size_t len = quo_msg_mend_size(&message);
+    uint64_t peer;
     uint8_t *body;
-    for (size_t i = 0; i < QUO_ASKERS && x->askers[i] != 0; i++) {
-        if (is_node(x, x->askers[i]) || QUO_MUTANT(MEND_NOT_ASKED) ||
-            transport->ops->reserve(transport, x->askers[i], len, &body) != QUO_OK)
-            continue;
+    if (server->any_proxy != NULL && server->any_proxy(transport, &peer) &&
+        !QUO_MUTANT(MEND_NOT_ASKED) &&
+        transport->ops->reserve(transport, peer, len, &body) == QUO_OK) {
         quo_msg_mend_encode(&message, body);
-        transport->ops->seal(transport, x->askers[i], QUO_MESSAGE_MEND, 0);
+        transport->ops->seal(transport, peer, QUO_MESSAGE_MEND, 0);
         quo_exchanges_spend(server, QUO_FRAME_HEADER + len);
         quo_count(&server->stats.mends_asked, 1);
-        break;
     }
     fail(server, mending);
 }

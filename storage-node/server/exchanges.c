@@ -634,28 +634,3 @@ bool quo_exchanges_idle(const struct quo_server *server)
     return (server->exchanges == NULL || !server->exchanges->keys.ranging) &&
            server->listings == NULL;
 }
-
-/* Who asks */
-
-void quo_exchanges_note_asker(struct quo_server *server, uint64_t peer, bool node)
-{
-    struct quo_exchanges *x = server->exchanges;
-    if (x == NULL)
-        return;
-    if (node) {
-        for (uint32_t i = 0; i < x->node_count; i++)
-            if (x->nodes[i] == peer)
-                return;
-        x->nodes[x->oldest_node] = peer;
-        x->oldest_node = (x->oldest_node + 1) % QUO_NODES_MAX;
-        x->node_count = QUO_MIN(x->node_count + 1, QUO_NODES_MAX);
-        return;
-    }
-    if (x->askers[0] == peer)
-        return;
-    uint32_t at = 1;
-    while (at < QUO_ASKERS - 1 && x->askers[at] != peer)
-        at++;
-    memmove(x->askers + 1, x->askers, at * sizeof x->askers[0]);
-    x->askers[0] = peer;
-}

@@ -17,7 +17,6 @@
 
 /* In place of a peer's number: the request is our own. */
 #define QUO_PEER_SELF UINT64_MAX
-#define QUO_ASKERS 8u                  /* connections that asked for keys lately */
 #define QUO_RECHECKS_MAX 64u           /* pairs that were mended and are compared again at once */
 #define QUO_EXCHANGE_RETRY_US 2000000u /* until a peer that came up is gone through once more */
 #define QUO_EXCHANGE_REST_US 50000u    /* while writes queue up */
@@ -119,10 +118,6 @@ struct quo_exchanges {
 
     struct quo_comparison comparisons[QUO_EXCHANGES_MAX];
     struct quo_keys keys;
-
-    uint64_t askers[QUO_ASKERS];      /* latest first; 0: none */
-    uint64_t nodes[QUO_NODES_MAX];    /* connections on which nodes asked */
-    uint32_t node_count, oldest_node; /* a ring once it is full */
 };
 
 /* Another node's question, being answered off the loop. */
@@ -157,8 +152,6 @@ void quo_exchanges_seal(struct quo_server *server, uint32_t peer, uint8_t type, 
 /* The entry that requests carry, in `out`. */
 struct quo_slice quo_exchanges_entry(const struct quo_comparison *comparison,
                                      uint8_t out[QUO_ENTRY_SIZE_MAX]);
-/* Somebody asked for a key; `node`: who compares trees. */
-void quo_exchanges_note_asker(struct quo_server *server, uint64_t peer, bool node);
 /* Whether it may go on now: there is budget, and writes do not queue up. */
 bool quo_exchanges_may_work(struct quo_server *server);
 void quo_exchanges_spend(struct quo_server *server, size_t bytes);

@@ -155,6 +155,7 @@ struct quo_partition {
 struct quo_server {
     struct quo_env *env;
     struct quo_transport *transport;
+    bool (*any_proxy)(struct quo_transport *transport, uint64_t *ret_peer); /* or NULL */
     struct quo_transport *mesh; /* NULL: there is none */
     uint64_t last_mesh_id;
     struct quo_store *store;

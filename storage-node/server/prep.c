@@ -4,7 +4,6 @@
 void quo_handle_prep(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body)
 {
     quo_count(&server->stats.prepares, 1);
-    quo_exchanges_note_asker(server, peer, false);
     struct quo_msg_prep message;
     if (quo_msg_prep_decode(body, &message) != QUO_OK || quo_version_is_none(message.ballot)) {
         quo_reply_status(server, peer, id, QUO_MALFORMED);

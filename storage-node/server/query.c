@@ -92,7 +92,6 @@ void quo_query_run(struct quo_server *server, const struct quo_request *came)
 void quo_handle_query(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body)
 {
     quo_count(&server->stats.queries, 1);
-    quo_exchanges_note_asker(server, peer, false);
     struct quo_msg_query message;
     if (quo_msg_query_decode(body, &message) != QUO_OK) {
         quo_reply_status(server, peer, id, QUO_MALFORMED);

@@ -88,6 +88,7 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
     server->env = options->env;
     server->transport = options->transport;
     server->mesh = options->mesh;
+    server->any_proxy = options->any_proxy;
     server->store = options->store;
     server->replica = options->replica;
     server->memory_max = options->memory_max != 0 ? options->memory_max : QUO_NODE_MEMORY_MAX;

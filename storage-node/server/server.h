@@ -22,6 +22,9 @@ struct quo_server_options {
     /* To the other nodes: its peers are the nodes of the map, by their index; the server sets its
      * events. NULL: none; then no hash trees are kept either. */
     struct quo_transport *mesh;
+    /* Names a connection of the transport that a proxy made and that is up, another one each time
+     * if there are several. Returns false if there is none. NULL: there never is. */
+    bool (*any_proxy)(struct quo_transport *transport, uint64_t *ret_peer);
     struct quo_store *store;    /* borrowed; outlives the server */
     uint64_t replica;           /* our id */
     const struct quo_map *map;  /* to adopt at start; borrowed for the call */

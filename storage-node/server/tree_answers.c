@@ -147,7 +147,6 @@ void quo_handle_tree(struct quo_server *server, uint64_t peer, uint64_t id, stru
     if (quo_msg_tree_decode(body, &asked) == QUO_OK && asked.level <= QUO_TREE_LEAF_HASHES &&
         asked.branch < QUO_TREE_BRANCHES &&
         is_question(server, asked.partition, asked.replicas, asked.entry, &carried)) {
-        quo_exchanges_note_asker(server, peer, true);
         enum quo_status status = admit(server, asked.partition, &carried);
         answer.status = (uint8_t)status;
         answer.entry = entry_with(server, status, asked.partition, entry);
@@ -278,7 +277,6 @@ void quo_handle_leaf(struct quo_server *server, uint64_t peer, uint64_t id, stru
         refuse(server, peer, id, QUO_MALFORMED, 0);
         return;
     }
-    quo_exchanges_note_asker(server, peer, true);
     enum quo_status status = admit(server, asked.partition, &carried);
     struct quo_listing *listing = NULL;
     if (status == QUO_OK && !server->draining && server->listing_count < QUO_LEAF_LISTINGS_MAX)

@@ -452,6 +452,30 @@ static void a_node_that_comes_back_is_found(void **state)
     assert_echoes(bed, 1);
 }
 
+/* Nodes know which of those that connect are proxies. */
+static void proxies_are_told_from_nodes(void **state)
+{
+    struct bed *bed = *state;
+    struct node *node = &bed->nodes[0];
+    struct quo_transport *transport = quo_acceptor_transport(node->acceptor);
+    uint64_t peer = 0;
+    assert_true(quo_acceptor_any_proxy(transport, &peer));
+    assert_int_equal(peer, node->last_peer);
+    quo_peers_free(bed->peers);
+    TURN_UNTIL(bed, node->downs == 1);
+    assert_false(quo_acceptor_any_proxy(transport, &peer));
+    /* The other node. */
+    memset(bed->seen, 0, sizeof bed->seen);
+    const struct quo_peers_options options = {
+        .loop = bed->loop, .map = bed->map, .self = bed->nodes[1].replica};
+    bed->peers = quo_peers_new(&options);
+    assert_non_null(bed->peers);
+    quo_peers_transport(bed->peers)->events = &proxy_events;
+    quo_peers_transport(bed->peers)->receiver = bed;
+    TURN_UNTIL(bed, node->ups == 2);
+    assert_false(quo_acceptor_any_proxy(transport, &peer));
+}
+
 static void another_replica_is_refused(void **state)
 {
     struct bed *bed = *state;
@@ -1015,6 +1039,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_full_outbox_refuses_and_loses_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_comes_back_is_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(proxies_are_told_from_nodes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_replica_is_refused, set_up_nodes, tear_down),
         cmocka_unit_test_setup_teardown(another_cluster_is_refused, set_up_nodes, tear_down),
         cmocka_unit_test_setup_teardown(proxies_meet_the_other_proxies_of_the_map, set_up_nodes,

@@ -166,6 +166,13 @@ static const struct quo_mailbox_ops node_mailbox_ops = {node_post};
 static const struct quo_transport_ops node_transport_ops = {node_reserve, node_seal};
 static const struct quo_transport_ops mesh_transport_ops = {mesh_reserve, mesh_seal};
 
+static inline bool node_any_proxy(struct quo_transport *transport, uint64_t *ret_peer)
+{
+    (void)transport;
+    *ret_peer = CLIENT;
+    return true;
+}
+
 /* Life */
 
 static inline void take_answer(struct cluster *c, const struct packet *packet)
@@ -253,6 +260,7 @@ static inline void node_open(struct node *node)
     struct quo_server_options options = {
         .env = &node->env,
         .transport = &node->transport,
+        .any_proxy = node_any_proxy,
         .mesh = &node->mesh,
         .store = node->store,
         .replica = c->map->nodes[node->index].replica,

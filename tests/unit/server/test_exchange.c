@@ -224,7 +224,7 @@ static void test_a_namespace_of_fewer_replicas_stays_on_those(void **state)
     cluster_stop(&c);
 }
 
-/* Nodes cannot overcome a promise; whoever asked for keys of late can. */
+/* Nodes cannot overcome a promise; proxies can. */
 static void test_what_a_promise_forbids_is_left_to_a_proxy(void **state)
 {
     (void)state;
@@ -233,7 +233,6 @@ static void test_what_a_promise_forbids_is_left_to_a_proxy(void **state)
     client_acc(&c, 0, 3, NS_CAS, "pushed", 5, quo_slice_of("v"));
     client_prep(&c, 1, 3, NS_CAS, "pushed", 9);
     cluster_run(&c, SECOND_US);
-    client_prep(&c, 0, 3, NS_CAS, "other", 1); /* so that it knows a proxy */
     link_set(&c, 0, 1, true);
     cluster_run(&c, SECOND_US);
     cluster_run(&c, 10 * SECOND_US);

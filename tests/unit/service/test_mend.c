@@ -69,6 +69,24 @@ static void gets_past_a_promise(void **state)
     assert_int_equal(WORLD_COUNTED(&w, 0, mends), 2);
 }
 
+/* A replica that is away, perhaps for good, keeps the others from nothing. */
+static void waits_for_nobody_who_is_away(void **state)
+{
+    (void)state;
+    uint32_t ns = put();
+    struct world_cell *behind = world_cell(&w, WORLD_REPLICAS - 1, KEY);
+    struct quo_transport *t = &w.services[0].transport;
+
+    behind->promised = (struct quo_version){behind->version.hlc + 1000, 5};
+    w.replicas[0].is_down = true;
+    t->events->on_down(t->receiver, 0);
+    send_mend(ns, KEY);
+    world_run(&w);
+    assert_int_equal(WORLD_COUNTED(&w, 0, mends), 1);
+    assert_true(quo_version_compare(behind->version, answer.response.record.version) > 0);
+    assert_true(quo_version_equal(world_cell(&w, 1, KEY)->version, behind->version));
+}
+
 static void only_so_many_at_once(void **state)
 {
     (void)state;
@@ -105,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(gets_past_a_promise),
+        TEST(waits_for_nobody_who_is_away),
         TEST(only_so_many_at_once),
         TEST(what_makes_no_sense_is_ignored),
     };
