@@ -51,10 +51,11 @@ static struct quo_slice blob_slice(const struct sim_blob *blob)
 
 /* ---- cells ---- */
 
-static struct sim_cell *find(struct sim_disk *disk, enum quo_family family, struct quo_slice key)
+static const struct sim_cell *find(const struct sim_disk *disk, enum quo_family family,
+                                   struct quo_slice key)
 {
     for (uint32_t i = 0; i < disk->cell_count; i++) {
-        struct sim_cell *cell = &disk->cells[i];
+        const struct sim_cell *cell = &disk->cells[i];
         if (cell->family == family && quo_slice_equal(blob_slice(cell->key), key))
             return cell;
     }
@@ -63,11 +64,11 @@ static struct sim_cell *find(struct sim_disk *disk, enum quo_family family, stru
 
 static struct sim_cell *make(struct sim_disk *disk, const struct sim_write *write)
 {
-    struct sim_cell *cell = find(disk, write->family, blob_slice(write->key));
-    if (cell != NULL)
-        return cell;
+    const struct sim_cell *found = find(disk, write->family, blob_slice(write->key));
+    if (found != NULL)
+        return &disk->cells[found - disk->cells];
     QUO_REQUIRE(disk->cell_count < SIM_CELLS_MAX);
-    cell = &disk->cells[disk->cell_count++];
+    struct sim_cell *cell = &disk->cells[disk->cell_count++];
     *cell = (struct sim_cell){.family = write->family,
                               .index = sim_key_of_data(blob_slice(write->key)),
                               .key = blob_ref(write->key)};
@@ -558,4 +559,29 @@ struct quo_slice sim_disk_settled(const struct sim_disk *disk, uint32_t key)
     bool ahead = cell->visible != cell->durable &&
                  quo_version_compare(version_of(cell->durable), version_of(cell->visible)) > 0;
     return blob_slice(ahead ? cell->visible : cell->durable);
+}
+
+/* Whether what `a` shows of the partition is on `b`, too. */
+static bool is_within(const struct sim_disk *a, const struct sim_disk *b, uint32_t partition,
+                      uint32_t *ret_key)
+{
+    for (uint32_t i = 0; i < a->cell_count; i++) {
+        const struct sim_cell *cell = &a->cells[i];
+        if (cell->family != QUO_FAMILY_DATA || cell->visible == NULL ||
+            quo_get_u16(cell->key->bytes) != partition)
+            continue;
+        const struct sim_cell *other = find(b, QUO_FAMILY_DATA, blob_slice(cell->key));
+        if (other == NULL || other->visible == NULL ||
+            !quo_slice_equal(blob_slice(cell->visible), blob_slice(other->visible))) {
+            *ret_key = cell->index;
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sim_disk_same(const struct sim_disk *a, const struct sim_disk *b, uint32_t partition,
+                   uint32_t *ret_key)
+{
+    return is_within(a, b, partition, ret_key) && is_within(b, a, partition, ret_key);
 }

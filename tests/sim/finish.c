@@ -205,6 +205,7 @@ void sim_finish(struct sim *sim)
     sim_nemesis_heal_all(sim);
     sim_advance(sim, sim->now + SETTLE_US);
     judge_answers(sim);
+    sim_converge(sim);
     demand_readiness(sim);
     demand_resolutions(sim);
     demand_strong(sim);
@@ -215,6 +216,8 @@ void sim_finish(struct sim *sim)
     judge_answers(sim);
     if (!sim_failed(sim) && !quiet(sim))
         sim_violate(sim, SIM_LIVENESS, SIM_KEYS_MAX, "something is still under way at the end");
+    if (!sim_failed(sim))
+        sim_converge_trees(sim);
     for (uint32_t key = 0; key < SIM_KEYS_MAX && !sim->clients_only; key++)
         if (!sim_failed(sim) && sim_key_in_use(sim, key) && can_serve(sim, key, sim->swarm.n))
             judge_convergence(sim, key);

@@ -135,6 +135,7 @@ void sim_maps_make(struct sim *sim)
     }
     sim->map_count = 1;
     sim->mover_reads = 0;
+    sim->moved = false;
 }
 
 static void publish(struct sim *sim)
@@ -205,6 +206,8 @@ void sim_move_step(struct sim *sim)
     if (all && sim->map_count < last)
         publish(sim);
     else if (all)
+        sim->moved = true;
+    if (sim->moved)
         return;
     sim_at(sim, sim->now + sim->move_pause, SIM_EVENT_MOVE, NULL, 0, NULL);
     sim->move_pause = QUO_MIN(2 * sim->move_pause, (uint64_t)MOVE_PAUSE_MAX);

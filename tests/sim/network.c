@@ -171,6 +171,7 @@ static void note_mend(struct sim *sim, const struct sim_process *p, const struct
     uint32_t key = sim_key_index(mend.ns, mend.key);
     QUO_REQUIRE(key < SIM_KEYS_MAX);
     uint64_t *limit = &sim->limit[p->number][key];
+    sim_note(sim, "%s is asked to settle \"%s\"", sim_process_name(p), sim_key_names[key]);
     *limit = QUO_MAX(*limit, sim->now + QUO_TIMEOUT_DEFAULT_MS * SIM_MS);
 }
 
@@ -337,6 +338,22 @@ static void seal(struct quo_transport *t, uint64_t peer, uint8_t type, uint64_t 
     struct sim_outbox *outbox = outbox_for(p, conn);
     *outbox->end = frame;
     outbox->end = &frame->next;
+}
+
+bool sim_network_any_proxy(struct quo_transport *t, uint64_t *ret_peer)
+{
+    struct sim *sim = sim_world;
+    const struct sim_process *p = process_of(t);
+    uint32_t first = (uint32_t)sim_below(&sim->rng, SIM_PROXIES_MAX);
+    for (uint32_t i = 0; i < SIM_PROXIES_MAX; i++) {
+        uint32_t proxy = (first + i) % SIM_PROXIES_MAX;
+        uint64_t link = sim->link[sim_proxy_index(proxy)][p->index];
+        if (link == 0 || accepted_conn(p, link) == 0)
+            continue;
+        *ret_peer = link;
+        return true;
+    }
+    return false;
 }
 
 const struct quo_transport_ops sim_transport_ops = {.reserve = reserve, .seal = seal};

@@ -14,6 +14,22 @@ void sim_accuse(struct sim *sim, uint32_t key, const char *format, ...)
     sim_violate(sim, SIM_CONSISTENCY, key, "%s", text);
 }
 
+static const char *type_name(uint8_t type)
+{
+    switch (type) {
+    case QUO_MESSAGE_QUERY:
+        return "QUERY";
+    case QUO_MESSAGE_STORE:
+        return "STORE";
+    case QUO_MESSAGE_PREP:
+        return "PREP";
+    case QUO_MESSAGE_ACC:
+        return "ACC";
+    default:
+        return NULL;
+    }
+}
+
 /* ---- one value per (key, version) ---- */
 
 struct sim_known_version *sim_oracle_know(struct sim *sim, uint32_t key, struct quo_version version)
@@ -129,11 +145,13 @@ void sim_oracle_relayed(const struct sim_process *node, uint32_t to, const struc
     struct quo_slice body = quo_slice(frame->body, frame->len);
     struct quo_msg_store store;
     struct quo_msg_acc acc;
+    const char *name = type_name(frame->type);
+    sim_note(sim_world, "%s asks node%u #%llu: %s", sim_process_name(node), to,
+             (unsigned long long)frame->id & 0xffffff, name != NULL ? name : "to compare");
     if (frame->type == QUO_MESSAGE_STORE && quo_msg_store_decode(body, &store) == QUO_OK)
         judge_relayed(node, store.ns, store.key, store.record);
     else if (frame->type == QUO_MESSAGE_ACC && quo_msg_acc_decode(body, &acc) == QUO_OK)
         judge_relayed(node, acc.ns, acc.key, acc.record);
-    (void)to;
 }
 
 /* A node put the record in the place of what it had. */
@@ -191,22 +209,6 @@ static struct sim_request request_of(struct sim_process *node, uint64_t conn,
         (void)quo_record_peek(acc.record, &request.version, &flags);
     }
     return request;
-}
-
-static const char *type_name(uint8_t type)
-{
-    switch (type) {
-    case QUO_MESSAGE_QUERY:
-        return "QUERY";
-    case QUO_MESSAGE_STORE:
-        return "STORE";
-    case QUO_MESSAGE_PREP:
-        return "PREP";
-    case QUO_MESSAGE_ACC:
-        return "ACC";
-    default:
-        return NULL;
-    }
 }
 
 void sim_oracle_request(struct sim_process *node, uint64_t conn, const struct sim_frame *frame)

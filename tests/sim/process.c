@@ -91,6 +91,7 @@ static void start_node(struct sim_process *p)
     struct quo_server_options options = {.env = &p->env,
                                          .transport = &p->transport,
                                          .mesh = s->mesh ? &p->mesh : NULL,
+                                         .any_proxy = sim_network_any_proxy,
                                          .exchange_every_ms = s->exchange_every_ms,
                                          .exchange_pause_ms = s->exchange_pause_ms,
                                          .store = &p->disk->store,

@@ -393,6 +393,7 @@ struct sim {
     uint32_t map_count;                  /* published so far */
     uint32_t mover_op[SIM_KEYS_MAX];     /* the mover's last read of each key */
     uint32_t mover_reads;
+    bool moved; /* every key was settled under the last map */
     uint64_t move_pause;
 
     struct sim_process processes[SIM_PROCESSES_MAX];
@@ -522,6 +523,8 @@ void sim_network_connect(struct sim_process *process, uint32_t index);
 void sim_network_cut(uint32_t from, uint32_t to);
 /* Both ends of a process are gone at once. */
 void sim_network_gone(struct sim_process *process);
+/* Of a node's transport: as quo_server_options.any_proxy. */
+bool sim_network_any_proxy(struct quo_transport *transport, uint64_t *ret_peer);
 void sim_network_block(uint32_t from, uint32_t to, uint32_t direction, bool blocked);
 void sim_network_up(struct sim_process *process, uint64_t conn);
 void sim_network_down(struct sim_process *process, uint64_t conn);
@@ -542,6 +545,10 @@ struct quo_version sim_disk_version(const struct sim_disk *disk, uint32_t key);
 /* Likewise, but not what a failed commit left there to be found after a restart. */
 struct quo_slice sim_disk_settled(const struct sim_disk *disk, uint32_t key);
 void sim_disk_free(struct sim_disk *disk);
+/* Whether both hold the same records of a partition; else *ret_key is one that differs, or
+ * SIM_KEYS_MAX for what is none of our keys. */
+bool sim_disk_same(const struct sim_disk *a, const struct sim_disk *b, uint32_t partition,
+                   uint32_t *ret_key);
 
 /* Likewise the promise kept beside the record; none when there is none. */
 struct quo_version sim_disk_promised(const struct sim_disk *disk, uint32_t key);
@@ -649,6 +656,13 @@ void sim_lineage_sent(const struct sim_process *proxy, const struct sim_frame *f
 /* The record is on the disk of a node for the first time. */
 void sim_lineage_held(struct sim *sim, uint32_t node, uint32_t key, struct sim_known_version *known,
                       const struct quo_record *record);
+
+/* converge.c */
+/* Where nodes compare what they hold: waits until their disks are equal, and accuses if they do not
+ * become so. */
+void sim_converge(struct sim *sim);
+/* Whether every idle node has the hash trees of what it holds. */
+void sim_converge_trees(struct sim *sim);
 
 /* verdict.c */
 void sim_verdict(struct sim *sim);

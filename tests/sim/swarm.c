@@ -162,6 +162,20 @@ static void draw_consensus(struct sim_rng *rng, struct sim_swarm *s)
     }
 }
 
+/* Whether nodes compare what they hold, and how often: as they are made, or so often that it gets
+ * into the way of everything else. By a stream of its own: what nodes do among themselves does not
+ * make another world of a seed. */
+static void draw_mesh(uint64_t seed, struct sim_swarm *s)
+{
+    struct sim_rng rng;
+    sim_rng_seed(&rng, seed ^ 0x6d657368);
+    s->mesh = sim_chance(&rng, has_consensus(s) ? 350 : 700);
+    if (sim_chance(&rng, 700))
+        s->exchange_every_ms = (uint32_t)sim_between(&rng, 20, 1000);
+    if (sim_chance(&rng, 700))
+        s->exchange_pause_ms = (uint32_t)sim_between(&rng, 1, 50);
+}
+
 static enum quo_kind kind_of(uint64_t seed)
 {
     static const enum quo_kind kinds[] = {QUO_KIND_LWW, QUO_KIND_CAS,   QUO_KIND_MIXED,
@@ -185,6 +199,7 @@ struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind)
         draw_duel(&rng, &s);
     if (has_consensus(&s))
         draw_consensus(&rng, &s);
+    draw_mesh(seed, &s);
     return s;
 }
 
@@ -208,5 +223,9 @@ void sim_swarm_print(FILE *out, const struct sim_swarm *s)
             fprintf(out, " %s", sim_fault_names[kind]);
     fprintf(out, "%s", s->seats ? ", proxies reach each other" : "");
     fprintf(out, "%s", s->loops > 1 ? ", with two loops each" : "");
+    if (s->mesh)
+        fprintf(out, ", nodes compare every %" PRIu32 " ms, with pauses of %" PRIu32 " ms",
+                s->exchange_every_ms != 0 ? s->exchange_every_ms : QUO_EXCHANGE_EVERY_MS,
+                s->exchange_pause_ms != 0 ? s->exchange_pause_ms : QUO_EXCHANGE_PAUSE_MS);
     fprintf(out, "%s%s\n", s->stale_maps ? ", stale maps" : "", s->move ? ", move" : "");
 }
