@@ -231,7 +231,7 @@ void quo_slot_apply(struct quo_server *server, const struct quo_request *request
 void quo_handle_scan(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
 void quo_scan_run(struct quo_server *server, const struct quo_request *request);
 /* Frees those whose range never calls back. */
-void quo_scans_free(struct quo_server *server);
+void quo_scannings_free(struct quo_server *server);
 
 /* write.c: what STORE, PREP and ACC have in common. */
 

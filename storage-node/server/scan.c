@@ -267,7 +267,7 @@ void quo_handle_scan(struct quo_server *server, uint64_t peer, uint64_t id, stru
         quo_reply_status(server, peer, id, QUO_MALFORMED);
 }
 
-void quo_scans_free(struct quo_server *server)
+void quo_scannings_free(struct quo_server *server)
 {
     while (server->scans != NULL) {
         struct quo_scanning *scanning = server->scans;

@@ -176,7 +176,7 @@ void quo_server_free(struct quo_server *server)
     quo_exchanges_free(server);
     quo_hints_free(server);
     quo_listings_free(server);
-    quo_scans_free(server);
+    quo_scannings_free(server);
     quo_trees_free(server);
     quo_overlay_free(&server->overlay);
     free(server->partitions);
