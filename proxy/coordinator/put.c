@@ -1,4 +1,4 @@
-#include "proxy/coordinator/put.h"
+#include "proxy/coordinator/put_internal.h"
 
 #include "quorate/testpoints.h"
 
@@ -22,6 +22,8 @@ static uint8_t one_less_if_mutant(const struct quo_put *put, uint8_t need)
 /* Whether the version may be, or may yet come, on some replica. */
 static bool may_have_effect(const struct quo_put *put)
 {
+    if (put->phase == QUO_PUT_SLOT)
+        return put->touched || put->maybe != 0 || quo_put_waiting(put) != 0;
     if (put->phase != QUO_PUT_STORE)
         return put->touched;
     if (QUO_MUTANT(SILENCE_IS_REFUSAL))
@@ -47,10 +49,10 @@ static void fill_receipt(struct quo_put *put)
     receipt->level = put->options.want.level;
     receipt->n = put->plan.n;
     receipt->epoch = put->plan.entry.epoch;
-    receipt->version = put->tag;
+    receipt->version = put->phase == QUO_PUT_SLOT ? QUO_VERSION_NONE : put->tag;
     if (put->phase != QUO_PUT_STORE) {
         receipt->need = put->phase == QUO_PUT_QUERY ? put->options.want.r : put->options.want.w;
-        fill_answered(put, put->query.replies.yes);
+        fill_answered(put, put->phase == QUO_PUT_SLOT ? put->acks.refused : put->query.replies.yes);
         return;
     }
     receipt->need = put->options.want.w;
@@ -63,8 +65,8 @@ static void fill_receipt(struct quo_put *put)
         receipt->replies = receipt->acks = receipt->disk = put->plan.n;
 }
 
-static void answer(struct quo_put *put, enum quo_verdict verdict, enum quo_effectuality effect,
-                   struct quo_effects *effects)
+void quo_put_answer(struct quo_put *put, enum quo_verdict verdict, enum quo_effectuality effect,
+                    struct quo_effects *effects)
 {
     QUO_INVARIANT(!put->answered);
     put->outcome.verdict = verdict;
@@ -86,18 +88,18 @@ static void fail(struct quo_put *put, const struct quo_tally *tally, struct quo_
     if (verdict == QUO_VERDICT_REFUSED)
         put->outcome.refusal = tally->refusal;
     if (may_have_effect(put))
-        answer(put, QUO_VERDICT_TIMEOUT, QUO_UNKNOWN, effects);
+        quo_put_answer(put, QUO_VERDICT_TIMEOUT, QUO_UNKNOWN, effects);
     else
-        answer(put, verdict, QUO_NOT_APPLIED, effects);
+        quo_put_answer(put, verdict, QUO_NOT_APPLIED, effects);
 }
 
 static void time_out(struct quo_put *put, struct quo_effects *effects)
 {
-    answer(put, QUO_VERDICT_TIMEOUT, may_have_effect(put) ? QUO_UNKNOWN : QUO_NOT_APPLIED, effects);
+    quo_put_answer(put, QUO_VERDICT_TIMEOUT, may_have_effect(put) ? QUO_UNKNOWN : QUO_NOT_APPLIED,
+                   effects);
 }
 
-/* Whether another attempt is allowed; if not, it has answered. */
-static bool may_try_again(struct quo_put *put, struct quo_effects *effects)
+bool quo_put_may_try_again(struct quo_put *put, struct quo_effects *effects)
 {
     if (put->outcome.restarts >= QUO_ATTEMPTS_MAX) {
         time_out(put, effects);
@@ -107,7 +109,7 @@ static bool may_try_again(struct quo_put *put, struct quo_effects *effects)
     return true;
 }
 
-static void next_round(struct quo_put *put, struct quo_effects *effects)
+void quo_put_next_round(struct quo_put *put, struct quo_effects *effects)
 {
     put->round++;
     effects->round = put->round;
@@ -145,13 +147,13 @@ static void begin_query(struct quo_put *put, uint64_t now_us, struct quo_effects
     };
 
     put->phase = QUO_PUT_QUERY;
-    next_round(put, effects);
+    quo_put_next_round(put, effects);
     quo_query_begin(&put->query, &put->plan, &options, effects);
     /* A set that is smaller than the quorum. */
     judge_query(put, effects);
 }
 
-static void init_tallies(struct quo_put *put)
+void quo_put_init_tallies(struct quo_put *put)
 {
     quo_tally_init(&put->acks, put->plan.sets, one_less_if_mutant(put, put->options.want.w));
     quo_tally_init(&put->disk, put->plan.sets, one_less_if_mutant(put, put->options.want.dw));
@@ -160,16 +162,48 @@ static void init_tallies(struct quo_put *put)
     put->clocks.behind = 0;
 }
 
-static void begin_store(struct quo_put *put, struct quo_effects *effects)
+static void take_ack(struct quo_put *put, uint8_t member, bool durable)
 {
-    init_tallies(put);
+    quo_tally_yes(&put->acks, member);
+    if (durable || QUO_MUTANT(NON_DURABLE_COUNTS))
+        quo_tally_yes(&put->disk, member);
+    else
+        quo_tally_refused(&put->disk, member, QUO_IO_ERROR);
+}
+
+static bool is_done(const struct quo_put *put)
+{
+    return quo_tally_vote(&put->acks) == QUO_VOTE_WON && quo_tally_vote(&put->disk) == QUO_VOTE_WON;
+}
+
+static void send_store(struct quo_put *put, uint8_t member, struct quo_effects *effects)
+{
+    struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_STORE);
+
+    effect->member = member;
+    effect->flags = put->options.want.dw > 0 ? QUO_STORE_SYNC : 0;
+    if (put->options.adds)
+        effect->flags |= QUO_STORE_WRITEBACK;
+}
+
+void quo_put_begin_store(struct quo_put *put, struct quo_effects *effects)
+{
+    quo_put_init_tallies(put);
     put->phase = QUO_PUT_STORE;
-    next_round(put, effects);
+    quo_put_next_round(put, effects);
     put->sent = quo_plan_all(&put->plan);
     for (uint8_t i = 0; i < put->plan.count; i++) {
-        struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_STORE);
-        effect->member = put->plan.order[i];
-        effect->flags = put->options.want.dw > 0 ? QUO_STORE_SYNC : 0;
+        const uint8_t member = put->plan.order[i];
+        /* A slot's own replica has it on disk. */
+        if (put->slot.replica != 0 && put->plan.replica[member] == put->slot.replica)
+            take_ack(put, member, true);
+        else
+            send_store(put, member, effects);
+    }
+    if (is_done(put)) {
+        /* The others get it too, but nobody waits for them. */
+        receipt_of(put)->round_trips--;
+        quo_put_answer(put, QUO_VERDICT_WRITTEN, QUO_APPLIED, effects);
     }
 }
 
@@ -200,14 +234,14 @@ static void start(struct quo_put *put, uint64_t now_us, struct quo_effects *effe
 
 /* Every replica refused the version as too far ahead of its clock, or never got it: nothing took
  * effect, and another version may be tried. Returns whether it did so. */
-static bool try_other_clock(struct quo_put *put, struct quo_effects *effects)
+bool quo_put_try_other_clock(struct quo_put *put, struct quo_effects *effects)
 {
     uint64_t clock_ms;
 
     if ((may_have_effect(put) && !QUO_MUTANT(RETAG_AFTER_SKEW)) ||
         !quo_clocks_choose(&put->clocks, put->options.want.w, put->seen, &clock_ms))
         return false;
-    if (!may_try_again(put, effects))
+    if (!quo_put_may_try_again(put, effects))
         return true;
     struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_CORRECT_CLOCK);
     effect->clock_ms = clock_ms;
@@ -230,29 +264,20 @@ static void judge_store(struct quo_put *put, struct quo_effects *effects)
     enum quo_vote acks = quo_tally_vote(&put->acks);
     enum quo_vote disk = quo_tally_vote(&put->disk);
 
-    if (acks == QUO_VOTE_WON && disk == QUO_VOTE_WON) {
-        answer(put, QUO_VERDICT_WRITTEN, QUO_APPLIED, effects);
+    if (is_done(put)) {
+        quo_put_answer(put, QUO_VERDICT_WRITTEN, QUO_APPLIED, effects);
         return;
     }
     if ((acks != QUO_VOTE_LOST && disk != QUO_VOTE_LOST) || may_yet_be_certain(put))
         return;
-    if (try_other_clock(put, effects))
+    if (quo_put_try_other_clock(put, effects))
         return;
     if (QUO_MUTANT(RETAG_AFTER_NACK) && put->acks.refusal == QUO_NACK) {
-        if (may_try_again(put, effects))
+        if (quo_put_may_try_again(put, effects))
             ask_for_tag(put, effects);
         return;
     }
     fail(put, acks == QUO_VOTE_LOST ? &put->acks : &put->disk, effects);
-}
-
-static void take_ack(struct quo_put *put, uint8_t member, bool durable)
-{
-    quo_tally_yes(&put->acks, member);
-    if (durable || QUO_MUTANT(NON_DURABLE_COUNTS))
-        quo_tally_yes(&put->disk, member);
-    else
-        quo_tally_refused(&put->disk, member, QUO_IO_ERROR);
 }
 
 static void take_refusal(struct quo_put *put, const struct quo_event *event)
@@ -292,7 +317,7 @@ static bool may_resend(const struct quo_put *put)
 
 static void resend(struct quo_put *put, const struct quo_plan *newer, struct quo_effects *effects)
 {
-    if (!may_try_again(put, effects))
+    if (!quo_put_may_try_again(put, effects))
         return;
     /* Whoever refused did nothing; of all others the old round can no longer tell. */
     put->touched = may_have_effect(put);
@@ -300,7 +325,7 @@ static void resend(struct quo_put *put, const struct quo_plan *newer, struct quo
     if (QUO_MUTANT(RETAG_AFTER_EPOCH))
         ask_for_tag(put, effects);
     else
-        begin_store(put, effects);
+        quo_put_begin_store(put, effects);
 }
 
 static void on_store_reply(struct quo_put *put, const struct quo_event *event,
@@ -308,8 +333,6 @@ static void on_store_reply(struct quo_put *put, const struct quo_event *event,
 {
     const struct quo_msg_reply *reply = event->reply;
 
-    if (!quo_members_has(quo_put_waiting(put), event->member))
-        return;
     put->promised |= !quo_version_is_none(reply->promised);
     take_store_reply(put, event);
     if (reply->status == QUO_WRONG_EPOCH && event->newer != NULL && may_resend(put))
@@ -321,10 +344,8 @@ static void on_store_reply(struct quo_put *put, const struct quo_event *event,
 static void on_query_reply(struct quo_put *put, const struct quo_event *event,
                            struct quo_effects *effects)
 {
-    if (!quo_members_has(quo_put_waiting(put), event->member))
-        return;
     if (event->reply->status == QUO_WRONG_EPOCH && event->newer != NULL) {
-        if (!may_try_again(put, effects))
+        if (!quo_put_may_try_again(put, effects))
             return;
         put->plan = *event->newer;
         begin_query(put, event->now_us, effects);
@@ -332,6 +353,19 @@ static void on_query_reply(struct quo_put *put, const struct quo_event *event,
     }
     quo_query_reply(&put->query, &put->plan, event->member, event->reply, effects);
     judge_query(put, effects);
+}
+
+static void on_reply(struct quo_put *put, const struct quo_event *event,
+                     struct quo_effects *effects)
+{
+    if (!quo_members_has(quo_put_waiting(put), event->member))
+        return;
+    if (put->phase == QUO_PUT_QUERY)
+        on_query_reply(put, event, effects);
+    else if (put->phase == QUO_PUT_SLOT)
+        quo_put_slot_reply(put, event, effects);
+    else
+        on_store_reply(put, event, effects);
 }
 
 /* No reply will come from these. */
@@ -342,6 +376,10 @@ static void on_failed(struct quo_put *put, const struct quo_event *event,
 
     if (members == 0)
         return;
+    if (put->phase == QUO_PUT_SLOT) {
+        quo_put_slot_failed(put, event, effects);
+        return;
+    }
     if (put->phase == QUO_PUT_STORE && event->type == QUO_EVENT_FAILED)
         put->maybe |= members;
     for (uint8_t i = 0; i < put->plan.count; i++) {
@@ -410,10 +448,7 @@ static void step(struct quo_put *put, const struct quo_event *event, struct quo_
         start(put, event->now_us, effects);
         return;
     case QUO_EVENT_REPLY:
-        if (put->phase == QUO_PUT_QUERY)
-            on_query_reply(put, event, effects);
-        else if (put->phase == QUO_PUT_STORE)
-            on_store_reply(put, event, effects);
+        on_reply(put, event, effects);
         return;
     case QUO_EVENT_UNSENT:
     case QUO_EVENT_FAILED:
@@ -429,7 +464,10 @@ static void step(struct quo_put *put, const struct quo_event *event, struct quo_
     case QUO_EVENT_TAGGED:
         QUO_REQUIRE(put->phase == QUO_PUT_TAG);
         put->tag = event->tag;
-        begin_store(put, effects);
+        if (put->options.adds && put->slot.replica == 0)
+            quo_put_begin_slot(put, effects);
+        else
+            quo_put_begin_store(put, effects);
         return;
     case QUO_EVENT_APPLIED:
     case QUO_EVENT_FORWARDED:

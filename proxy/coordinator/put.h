@@ -2,10 +2,14 @@
  *
  *   strong:    QUERY ──▶ TAG ──▶ STORE ──▶ answer
  *   eventual:            TAG ──▶ STORE ──▶ answer
+ *   to a counter:        TAG ──▶ SLOT ──▶ STORE ──▶ answer
  *
  * A version that may be on some replica is never given up for another one: it could take effect
  * twice. So STORE goes back to TAG only when every replica provably refused, and back to itself,
  * with the same version, under a newer epoch.
+ *
+ * What is added to a counter of kind crdt goes to the slot of one replica, which makes the record
+ * (put_slot.c); that is then passed on to the others like any blind write.
  *
  * Pure.
  */
@@ -21,9 +25,13 @@ struct quo_put_options {
     uint64_t now_us;
     uint64_t hedge_us; /* of the query phase; UINT64_MAX: never */
     uint64_t above;    /* hlc: the highest that the session has met; the version is above it */
+    bool adds;         /* to a counter */
+    /* Then: of its Idempotency-Key, 0 if it has none. With one it goes to the same slot however
+     * often it is sent, since only that slot knows it again. */
+    uint64_t key_hash;
 };
 
-enum quo_put_phase { QUO_PUT_QUERY = 1, QUO_PUT_TAG, QUO_PUT_STORE };
+enum quo_put_phase { QUO_PUT_QUERY = 1, QUO_PUT_TAG, QUO_PUT_SLOT, QUO_PUT_STORE };
 
 struct quo_put {
     struct quo_plan plan;
@@ -38,12 +46,17 @@ struct quo_put {
     struct quo_version seen; /* above which the version must be */
     bool promised;           /* some replica showed a promise: consensus shares this key */
 
-    struct quo_version tag;
+    struct quo_version tag; /* of the record; until a slot has made one, when it was submitted */
     struct quo_tally acks;
     struct quo_tally disk;
     quo_members sent;  /* STOREs of this round that left, as far as is known */
     quo_members maybe; /* of them, failed in a way that does not say what the replica did */
     bool touched;      /* a STORE of an earlier round may have taken effect */
+    struct {
+        uint64_t replica;  /* whose slot the record is; 0: it is not made yet */
+        quo_members tried; /* refused, or could not be asked */
+        bool found;        /* it was added by an earlier request */
+    } slot;
     struct quo_clocks clocks;
 
     struct quo_outcome outcome;

@@ -58,6 +58,7 @@ static inline quo_members quo_event_members(const struct quo_event *event)
 enum quo_effect_type {
     QUO_EFFECT_QUERY = 1, /* QUERY to `member`, with `value_max` */
     QUO_EFFECT_STORE,     /* STORE to `member`, with `flags` (enum quo_store_flag) */
+    QUO_EFFECT_SLOT,      /* SLOT to `member`, submitted at `version` */
     QUO_EFFECT_KEEP,      /* the record in this reply is the newest: keep it instead of any other */
     QUO_EFFECT_HEDGE,     /* take a hedge from the budget */
     QUO_EFFECT_CORRECT_CLOCK, /* replicas whose clocks read `clock_ms` refused `version` as too far

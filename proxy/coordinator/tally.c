@@ -95,6 +95,10 @@ bool quo_tally_is_proof(enum quo_status refusal)
     case QUO_MALFORMED:
     case QUO_UNSUPPORTED:
     case QUO_WRONG_CLUSTER:
+    case QUO_OUT_OF_BOUNDS:
+    case QUO_KEY_REUSED:
+    case QUO_RING_FULL:
+    case QUO_HISTORY_LOST:
         return true;
     default:
         return false;

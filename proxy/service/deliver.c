@@ -11,8 +11,6 @@ static void count_change(struct quo_service *service, const struct quo_op *op,
 
     if (response->verdict == QUO_VERDICT_DECLINED)
         quo_count(&stats->declined, 1);
-    if (response->change.replayed)
-        quo_count(&stats->replays, 1);
     if (op->is_warm && !op->has_prepared && is_decided)
         quo_count(&stats->warm_hits, 1);
     if (op->is_started)
@@ -32,8 +30,12 @@ static void count_answer(struct quo_service *service, const struct quo_op *op,
         quo_count(&stats->write_backs, 1);
     if (response->outcome == QUO_UNKNOWN)
         quo_count(&stats->unknown_outcomes, 1);
+    if (response->change.replayed)
+        quo_count(&stats->replays, 1);
     if (response->is_consensus)
         count_change(service, op, response);
+    else if (op->type == QUO_REQUEST_ADD && response->verdict == QUO_VERDICT_WRITTEN)
+        quo_count(&stats->additions, 1);
     if (op->answer == NULL)
         return;
     quo_histogram_record(&stats->latency[is_write][level], response->elapsed_us);
@@ -105,13 +107,20 @@ static void fill_record(const struct quo_service *service, struct quo_response *
     response->receipt.version = record.changed;
 }
 
+/* Whether an addition to a slot was found there. */
+static bool was_found(const struct quo_op *op)
+{
+    return op->type == QUO_REQUEST_ADD && op->coordinator.put.slot.found;
+}
+
 static void fill_change(const struct quo_op *op, struct quo_response *response)
 {
     response->is_consensus = op->is_consensus;
     if (!response->is_consensus) {
         response->opid = (struct quo_opid){{0}};
         response->since = 0;
-        response->change = (struct quo_change_result){.code = QUO_CHANGE_DONE};
+        response->change =
+            (struct quo_change_result){.code = QUO_CHANGE_DONE, .replayed = was_found(op)};
         return;
     }
     response->opid = op->change.opid;

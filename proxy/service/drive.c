@@ -1,5 +1,6 @@
 #include "proxy/service/drive.h"
 
+#include "proxy/service/addition.h"
 #include "proxy/service/apply.h"
 #include "proxy/service/deliver.h"
 #include "proxy/service/forward.h"
@@ -61,6 +62,12 @@ static bool is_blind_write(const struct quo_op *op)
     return !op->is_consensus && !quo_op_is_read(op);
 }
 
+/* To a slot, whose replica makes the record. */
+static bool is_addition(const struct quo_op *op)
+{
+    return op->type == QUO_REQUEST_ADD && !op->is_consensus;
+}
+
 /* The record that the operation is about: the one made, or else the one kept. */
 static struct quo_slice record_of(const struct quo_op *op, const struct agenda *agenda)
 {
@@ -119,6 +126,8 @@ static void make_tag(struct quo_service *service, struct quo_op *op,
 {
     agenda->has_tag = true;
     agenda->tag = quo_tick(service, floor_of(service, op, effect->version));
+    if (is_addition(op))
+        return;
     if (!is_blind_write(op)) {
         agenda->next = quo_tick(service, agenda->tag);
         return;
@@ -151,6 +160,21 @@ static void remember(struct quo_service *service, const struct quo_op *op,
         quo_warm_put(&service->warm, &op->name, epoch, &start, quo_mono_us(service->env));
 }
 
+/* The record that a slot made is this operation's own from here on, and its key is known. Without
+ * memory it is there until the end of this event. */
+static void keep_slot(struct quo_service *service, struct quo_op *op, const struct quo_event *event,
+                      struct agenda *agenda)
+{
+    const struct quo_slice record = agenda->fresh;
+    uint8_t *out;
+
+    quo_addition_name_slot(op, quo_coordinator_plan(&op->coordinator)->replica[event->member]);
+    if (quo_op_make(&service->ops, op, QUO_OP_RECORD, record.len, &out) != QUO_OK)
+        return;
+    memcpy(out, record.data, record.len);
+    agenda->fresh = quo_slice(NULL, 0);
+}
+
 static void perform_one(struct quo_service *service, struct quo_op *op,
                         const struct quo_event *event, const struct quo_effect *effect,
                         struct agenda *agenda)
@@ -160,10 +184,13 @@ static void perform_one(struct quo_service *service, struct quo_op *op,
     case QUO_EFFECT_STORE:
     case QUO_EFFECT_PREP:
     case QUO_EFFECT_ACC:
+    case QUO_EFFECT_SLOT:
         send(service, op, effect, agenda);
         break;
     case QUO_EFFECT_KEEP:
         agenda->fresh = event->reply->record;
+        if (is_addition(op))
+            keep_slot(service, op, event, agenda);
         break;
     case QUO_EFFECT_HEDGE:
         agenda->hedge = quo_hedge_take(&service->hedge);

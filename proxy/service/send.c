@@ -1,5 +1,7 @@
 #include "proxy/service/send.h"
 
+#include "proxy/service/addition.h"
+
 static bool reserve(struct quo_service *service, uint16_t peer, size_t size, uint8_t **ret)
 {
     struct quo_transport *t = service->transport;
@@ -113,6 +115,34 @@ static bool send_acc(struct quo_service *service, struct quo_op *op,
     return true;
 }
 
+static bool send_slot(struct quo_service *service, struct quo_op *op,
+                      const struct quo_effect *effect)
+{
+    const struct quo_plan *plan = quo_coordinator_plan(&op->coordinator);
+    uint16_t peer = plan->peer[effect->member];
+    uint8_t entry[QUO_ENTRY_SIZE_MAX];
+    uint8_t *out;
+    struct quo_msg_slot slot = {
+        .partition = op->partition,
+        .ns = op->ns,
+        .kind = (uint8_t)plan->kind,
+        .entry = quo_slice(entry, quo_entry_size(&plan->entry)),
+        .by = (uint64_t)op->change.by,
+        .opid_high = quo_get_u64(op->change.opid.bytes),
+        .opid_low = quo_get_u64(op->change.opid.bytes + 8),
+        .since = effect->version.hlc,
+        .digest = op->change.digest,
+        .key = quo_addition_prefix(op),
+    };
+
+    if (!reserve(service, peer, quo_msg_slot_size(&slot), &out))
+        return false;
+    quo_entry_encode(&plan->entry, entry);
+    quo_msg_slot_encode(&slot, out);
+    seal(service, peer, QUO_MESSAGE_SLOT, quo_op_id(op, effect->round));
+    return true;
+}
+
 /* The first request of a phase of consensus. */
 static void note_phase(struct quo_service *service, struct quo_op *op,
                        const struct quo_effect *effect)
@@ -141,6 +171,8 @@ bool quo_send(struct quo_service *service, struct quo_op *op, const struct quo_e
     case QUO_EFFECT_PREP:
         note_phase(service, op, effect);
         return send_prep(service, op, effect);
+    case QUO_EFFECT_SLOT:
+        return send_slot(service, op, effect);
     case QUO_EFFECT_STORE:
         /* Without memory the record was not kept. */
         return record.len > 0 && send_store(service, op, effect, record);

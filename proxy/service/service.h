@@ -48,6 +48,10 @@ struct quo_service_options {
     struct quo_seats seats;
 };
 
+/* An ADD in kind crdt is no consensus write: it goes to the counter's slot at one replica. Its
+ * collection is QUO_COLLECTION_COUNTER, its key the counter's prefix (quo_collection_prefix), and it
+ * has no condition, no bounds and a level that is not strong. Without `opid` it is not known again.
+ * Of its result only `replayed` says something. */
 enum quo_request_type {
     QUO_REQUEST_GET = 1,
     QUO_REQUEST_PUT,
@@ -101,7 +105,7 @@ struct quo_response {
     bool is_consensus;               /* opid, since and change say something */
     struct quo_opid opid;            /* the operation's name */
     uint64_t since;                  /* and when it was submitted, for its link */
-    struct quo_change_result change; /* with WRITTEN and DECLINED */
+    struct quo_change_result change; /* with WRITTEN and DECLINED; see enum quo_request_type */
     uint64_t elapsed_us;
 };
 
@@ -148,6 +152,7 @@ struct quo_service_stats {
     _Atomic uint64_t prepares, accepts; /* phases of consensus writes that were started */
     _Atomic uint64_t warm_starts, warm_hits, preemptions, forwards, forwarded_in, replays, declined,
         queued;
+    _Atomic uint64_t additions; /* to counters of kind crdt that took effect */
     _Atomic uint64_t looks, repairs, repairs_shed; /* of reads that had answered */
     _Atomic uint64_t mends;                        /* keys settled because a node asked */
     struct quo_histogram scan_latency;

@@ -1,5 +1,6 @@
 #include "proxy/service/start.h"
 
+#include "proxy/service/addition.h"
 #include "proxy/service/deliver.h"
 #include "proxy/service/drive.h"
 #include "proxy/service/forward.h"
@@ -37,6 +38,8 @@ static void init_put(struct quo_service *service, struct quo_op *op, const struc
         .now_us = op->started_us,
         .hedge_us = hedge_us(service),
         .above = op->above,
+        .adds = op->type == QUO_REQUEST_ADD,
+        .key_hash = quo_addition_key_hash(op),
     };
 
     quo_coordinator_put(&op->coordinator, plan, &options);

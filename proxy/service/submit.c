@@ -1,5 +1,6 @@
 #include "proxy/service/submit.h"
 
+#include "proxy/service/addition.h"
 #include "proxy/service/drive.h"
 #include "proxy/service/start.h"
 
@@ -15,7 +16,9 @@ static void check_request(const struct quo_request *request)
     QUO_REQUIRE(request->content_type.len <= QUO_CONTENT_TYPE_MAX);
     QUO_REQUIRE(request->ttl_ms <= QUO_TTL_MAX_MS);
     QUO_REQUIRE(request->tag_count <= QUO_CONDITIONS_MAX);
-    QUO_REQUIRE(is_read || is_plain || quo_request_is_consensus(request));
+    bool adds = request->type == QUO_REQUEST_ADD && request->collection == QUO_COLLECTION_COUNTER;
+    QUO_REQUIRE(is_read || is_plain || adds || quo_request_is_consensus(request));
+    QUO_REQUIRE(!adds || quo_addition_may_be(request));
     QUO_REQUIRE(request->type != QUO_REQUEST_SETTLE || want->strong);
     QUO_REQUIRE(want->r <= want->n && want->w <= want->n && want->dw <= want->w);
     QUO_REQUIRE(is_read || want->strong ? want->r >= 1 : want->w >= 1);
@@ -160,6 +163,8 @@ static struct quo_consistency consensus_want(const struct quo_request *request)
 static enum quo_status make_parts(struct quo_service *service, struct quo_op *op,
                                   const struct quo_request *request, bool is_handed)
 {
+    if (request->type == QUO_REQUEST_ADD && !op->is_consensus)
+        return quo_addition_make(service, op, request);
     enum quo_status status = copy_key(service, op, request->key);
 
     if (status != QUO_OK || quo_op_is_read(op))
