@@ -379,6 +379,7 @@ static void perform(struct world *w, uint8_t proxy, const struct quo_event *even
     case QUO_EFFECT_ANSWER:
         check_answer(w, p);
         return;
+    case QUO_EFFECT_SLOT:
     case QUO_EFFECT_HEDGE:
     case QUO_EFFECT_REPAIR:
         break;

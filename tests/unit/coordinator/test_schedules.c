@@ -255,6 +255,7 @@ static bool perform(struct world *w, uint8_t proxy, const struct quo_event *even
     case QUO_EFFECT_REPAIR:
         p->repair = chance(w, 80);
         return false;
+    case QUO_EFFECT_SLOT:
     case QUO_EFFECT_PREP:
     case QUO_EFFECT_ACC:
     case QUO_EFFECT_APPLY:
@@ -319,7 +320,9 @@ static void start(struct world *w, uint8_t proxy)
     p->tag = p->kept = QUO_VERSION_NONE;
     plan_at(w, p->epoch, &plan);
     if (p->is_write)
-        quo_coordinator_put(&p->c, &plan, &(struct quo_put_options){want, w->now_us, 2000, 0});
+        quo_coordinator_put(
+            &p->c, &plan,
+            &(struct quo_put_options){.want = want, .now_us = w->now_us, .hedge_us = 2000});
     else
         quo_coordinator_get(&p->c, &plan,
                             &(struct quo_get_options){.want = want,

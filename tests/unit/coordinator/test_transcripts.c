@@ -186,10 +186,13 @@ static void print_send(struct script *s, const struct quo_effect *e)
 {
     static const char *const names[] = {[QUO_EFFECT_QUERY] = "query",
                                         [QUO_EFFECT_STORE] = "store",
+                                        [QUO_EFFECT_SLOT] = "slot",
                                         [QUO_EFFECT_PREP] = "prep",
                                         [QUO_EFFECT_ACC] = "acc"};
 
     put(s, "%s %c round %u", names[e->type], letter(s, e->member), e->round);
+    if (e->type == QUO_EFFECT_SLOT)
+        put(s, " since %llu", (unsigned long long)e->version.hlc);
     if (e->type == QUO_EFFECT_PREP)
         put(s, " ballot %llu", (unsigned long long)e->version.hlc);
     if (e->type == QUO_EFFECT_ACC && e->version.hlc != 0)
@@ -223,6 +226,7 @@ static void print_effect(struct script *s, const struct quo_effect *e)
     switch (e->type) {
     case QUO_EFFECT_QUERY:
     case QUO_EFFECT_STORE:
+    case QUO_EFFECT_SLOT:
     case QUO_EFFECT_PREP:
     case QUO_EFFECT_ACC:
         print_send(s, e);
@@ -325,7 +329,16 @@ static void run_start(struct script *s, const struct words *w)
     s->now_us = 1000;
     uint64_t hedge_us = number(w, "hedge", UINT64_MAX);
     if (strcmp(w->at[0], "put") == 0) {
-        struct quo_put_options o = {want, s->now_us, hedge_us, number(w, "above", 0)};
+        struct quo_put_options o = {
+            .want = want,
+            .now_us = s->now_us,
+            .hedge_us = hedge_us,
+            .above = number(w, "above", 0),
+            .adds = flag(w, "add"),
+            .key_hash = number(w, "key", 0),
+        };
+        if (o.adds)
+            o.want.strong = false;
         quo_coordinator_put(&s->c, &plan, &o);
     } else if (strcmp(w->at[0], "get") == 0) {
         struct quo_get_options o = {
@@ -362,7 +375,8 @@ static void run_reply(struct script *s, const struct words *w)
     struct quo_msg_reply reply = {
         .status = (uint8_t)status_of(w),
         .flags = (flag(w, "durable") ? QUO_REPLY_DURABLE : 0) |
-                 (flag(w, "value") ? QUO_REPLY_VALUE : 0) | (flag(w, "next") ? QUO_REPLY_NEXT : 0),
+                 (flag(w, "value") ? QUO_REPLY_VALUE : 0) | (flag(w, "next") ? QUO_REPLY_NEXT : 0) |
+                 (flag(w, "found") ? QUO_REPLY_FOUND : 0),
         .version = version(number(w, "v", 0)),
         .promised = version(number(w, "promised", 0)),
         .floor = version(number(w, "floor", 0)),
@@ -601,7 +615,7 @@ int main(void)
         SCRIPT("put_epochs"),   SCRIPT("get_rmw"),       SCRIPT("rmw_cold"),
         SCRIPT("rmw_warm"),     SCRIPT("rmw_preempted"), SCRIPT("rmw_keep"),
         SCRIPT("rmw_fetch"),    SCRIPT("rmw_epochs"),    SCRIPT("rmw_forward"),
-        SCRIPT("rmw_failures"), SCRIPT("rmw_skew"),
+        SCRIPT("rmw_failures"), SCRIPT("rmw_skew"),      SCRIPT("put_slot"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
