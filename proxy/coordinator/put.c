@@ -264,7 +264,7 @@ static void judge_store(struct quo_put *put, struct quo_effects *effects)
     enum quo_vote acks = quo_tally_vote(&put->acks);
     enum quo_vote disk = quo_tally_vote(&put->disk);
 
-    if (is_done(put)) {
+    if (acks == QUO_VOTE_WON && disk == QUO_VOTE_WON) {
         quo_put_answer(put, QUO_VERDICT_WRITTEN, QUO_APPLIED, effects);
         return;
     }
