@@ -25,8 +25,8 @@ enum quo_status quo_exchanges_open(struct quo_server *server,
         return QUO_NO_MEMORY;
     server->exchanges = x;
     x->peers = calloc(map->node_count + 1, sizeof *x->peers);
-    x->equals = calloc(server->partition_count, sizeof *x->equals);
-    if (x->peers == NULL || x->equals == NULL)
+    x->pairs_known = calloc(server->partition_count, sizeof *x->pairs_known);
+    if (x->peers == NULL || x->pairs_known == NULL)
         return QUO_NO_MEMORY;
     x->every_us = us_of(options->exchange_every_ms, QUO_EXCHANGE_EVERY_MS);
     x->pause_us = us_of(options->exchange_pause_ms, QUO_EXCHANGE_PAUSE_MS);
@@ -49,7 +49,7 @@ void quo_exchanges_free(struct quo_server *server)
     quo_keys_stop(server);
     server->store->ops->range_release(server->store, &x->keys.range);
     free(x->peers);
-    free(x->equals);
+    free(x->pairs_known);
     free(x);
     server->exchanges = NULL;
 }
@@ -124,69 +124,12 @@ static int peer_of(const struct quo_exchanges *x, uint64_t replica)
     return -1;
 }
 
-static int place_of(const struct quo_entry *entry, uint64_t replica)
-{
-    for (int i = 0; i < entry->n; i++)
-        if (entry->replicas[i] == replica)
-            return i;
-    return -1;
-}
-
-/* Whether the partition is one that both hold, and we are the one who asks. */
-static bool is_pair(const struct quo_server *server, uint32_t partition, uint64_t replica)
-{
-    const struct quo_entry *entry = &server->partitions[partition].entry;
-    return replica > server->replica && entry->state == QUO_ENTRY_NORMAL &&
-           place_of(entry, server->replica) >= 0 && place_of(entry, replica) >= 0;
-}
-
-/* And whether that can be done now. */
+/* Whether they are a pair that can be compared now. */
 static bool is_possible(const struct quo_server *server, uint32_t partition, uint32_t peer)
 {
     const struct quo_exchanges *x = server->exchanges;
-    return x->peers[peer].up && is_pair(server, partition, x->peers[peer].replica) &&
+    return x->peers[peer].up && quo_pairs_is(server, partition, x->peers[peer].replica) &&
            server->partitions[partition].adopting == NULL && quo_trees_ready(server, partition);
-}
-
-static struct quo_equal *equal_of(const struct quo_server *server, uint32_t partition,
-                                  uint64_t replica)
-{
-    struct quo_equal *at = server->exchanges->equals[partition];
-    for (size_t i = 0; i < QUO_REPLICAS_MAX; i++)
-        if (at[i].replica == replica)
-            return &at[i];
-    return NULL;
-}
-
-/* In place of one that is no replica any more, if need be. */
-static void note_equal(struct quo_server *server, const struct quo_comparison *c)
-{
-    struct quo_exchanges *x = server->exchanges;
-    uint64_t replica = x->peers[c->peer].replica;
-    struct quo_equal *at = equal_of(server, c->partition, replica);
-    for (size_t i = 0; at == NULL && i < QUO_REPLICAS_MAX; i++) {
-        struct quo_equal *other = &x->equals[c->partition][i];
-        if (other->replica == 0 || place_of(&c->entry, other->replica) < 0)
-            at = other;
-    }
-    if (at != NULL)
-        *at = (struct quo_equal){.replica = replica, .mono_us = c->began_us};
-}
-
-uint64_t quo_server_unequal_us(const struct quo_server *server)
-{
-    const struct quo_exchanges *x = server->exchanges;
-    uint64_t oldest_us = UINT64_MAX;
-    for (uint32_t i = 0; x != NULL && i < server->partition_count; i++) {
-        const struct quo_entry *entry = &server->partitions[i].entry;
-        for (uint32_t member = 0; member < entry->n; member++) {
-            if (!is_pair(server, i, entry->replicas[member]))
-                continue;
-            const struct quo_equal *equal = equal_of(server, i, entry->replicas[member]);
-            oldest_us = QUO_MIN(oldest_us, equal != NULL ? equal->mono_us : x->started_us);
-        }
-    }
-    return oldest_us == UINT64_MAX ? 0 : quo_mono_us(server->env) - oldest_us;
 }
 
 /* Schedule */
@@ -216,8 +159,8 @@ static void repeat_round(const struct quo_server *server, struct quo_exchange_pe
 static bool is_due(const struct quo_server *server, uint32_t partition,
                    const struct quo_exchange_peer *peer)
 {
-    const struct quo_equal *equal = equal_of(server, partition, peer->replica);
-    return is_pair(server, partition, peer->replica) &&
+    const struct quo_pair *equal = quo_pairs_find(server, partition, peer->replica);
+    return quo_pairs_is(server, partition, peer->replica) &&
            (equal == NULL || equal->mono_us < peer->up_us);
 }
 
@@ -244,7 +187,7 @@ static uint32_t count_pairs(const struct quo_server *server)
     uint32_t count = 0;
     for (uint32_t i = 0; i < server->partition_count; i++)
         for (uint32_t member = 0; member < server->partitions[i].entry.n; member++)
-            count += is_pair(server, i, server->partitions[i].entry.replicas[member]);
+            count += quo_pairs_is(server, i, server->partitions[i].entry.replicas[member]);
     return count;
 }
 
@@ -322,6 +265,23 @@ static void ask_hashes(struct quo_server *server, struct quo_comparison *c,
     quo_exchanges_seal(server, c->peer, QUO_MESSAGE_TREE, c->waits_for);
 }
 
+/* The peer has no other way to know. If the frame is lost, it hears of the next time. */
+static void tell_equal(struct quo_server *server, const struct quo_comparison *c)
+{
+    uint8_t entry[QUO_ENTRY_SIZE_MAX];
+    struct quo_msg_equal message = {
+        .partition = (uint16_t)c->partition,
+        .entry = quo_exchanges_entry(c, entry),
+        .replica = server->replica,
+        .since_us = c->theirs_us,
+    };
+    uint8_t *body = quo_exchanges_reserve(server, c->peer, quo_msg_equal_size(&message));
+    if (body == NULL)
+        return;
+    quo_msg_equal_encode(&message, body);
+    quo_exchanges_seal(server, c->peer, QUO_MESSAGE_EQUAL, quo_exchanges_id(server));
+}
+
 static void finish(struct quo_server *server, struct quo_comparison *c)
 {
     if (server->exchanges->keys.of == c)
@@ -336,6 +296,7 @@ static void finish_mended(struct quo_server *server, struct quo_comparison *c)
 {
     struct quo_exchanges *x = server->exchanges;
     quo_count(&server->stats.exchanges_mended, 1);
+    quo_pairs_differ(server, c->partition, &c->entry, x->peers[c->peer].replica);
     bool soon = c->failed == 0 && (c->mended > 0 || !c->again);
     if (soon && x->recheck_count < QUO_RECHECKS_MAX)
         x->rechecks[x->recheck_count++] =
@@ -359,7 +320,9 @@ static void act(struct quo_server *server, struct quo_comparison *c,
         break;
     case QUO_EXCHANGE_EQUAL:
         quo_count(&server->stats.exchanges_equal, 1);
-        note_equal(server, c);
+        quo_pairs_equal(server, c->partition, &c->entry, server->exchanges->peers[c->peer].replica,
+                        c->began_us);
+        tell_equal(server, c);
         finish(server, c);
         break;
     case QUO_EXCHANGE_MENDED:
@@ -398,8 +361,8 @@ static void start(struct quo_server *server, struct quo_comparison *c,
                   const struct quo_recheck *pair)
 {
     const struct quo_entry *entry = &server->partitions[pair->partition].entry;
-    int ours = place_of(entry, server->replica);
-    int theirs = place_of(entry, server->exchanges->peers[pair->peer].replica);
+    int ours = quo_pairs_place(entry, server->replica);
+    int theirs = quo_pairs_place(entry, server->exchanges->peers[pair->peer].replica);
     *c = (struct quo_comparison){
         .active = true,
         .partition = pair->partition,
@@ -431,6 +394,8 @@ static void on_hashes(struct quo_server *server, struct quo_comparison *c,
         quo_exchanges_give_up(server, c);
         return;
     }
+    if (c->theirs_us == 0)
+        c->theirs_us = message->now_us;
     for (size_t i = 0; i < count; i++)
         theirs[i] = quo_get_u64(message->hashes.data + 8 * i);
     if (c->asked == QUO_EXCHANGE_ASK_ROOT)

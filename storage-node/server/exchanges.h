@@ -13,6 +13,7 @@
 
 #include "quorate/rpc.h"
 #include "storage-node/antientropy/exchange.h"
+#include "storage-node/server/pairs.h"
 #include "storage-node/server/server.h"
 
 /* In place of a peer's number: the request is our own. */
@@ -71,6 +72,7 @@ struct quo_comparison {
     struct quo_entry entry; /* under which both hold the partition */
     uint8_t replicas;       /* of the namespaces that both hold */
     uint64_t began_us;
+    uint64_t theirs_us; /* the peer's clock at its first look; 0: there was none */
     uint64_t waits_for; /* id of the TREE or LEAF under way; 0: none */
     uint64_t expires_us;
     enum quo_exchange_effect asked;
@@ -87,12 +89,6 @@ struct quo_exchange_peer {
     uint32_t due;    /* ...with this partition */
 };
 
-/* When a partition was last found equal to a peer. */
-struct quo_equal {
-    uint64_t replica; /* 0: the slot is free */
-    uint64_t mono_us;
-};
-
 struct quo_recheck {
     uint32_t partition, peer;
     bool again; /* looks after what the last one mended */
@@ -103,7 +99,7 @@ struct quo_exchanges {
     uint64_t pause_us; /* between the two looks at what differs */
     uint32_t peer_count;
     struct quo_exchange_peer *peers;              /* by index of the map */
-    struct quo_equal (*equals)[QUO_REPLICAS_MAX]; /* by partition */
+    struct quo_pair (*pairs_known)[QUO_REPLICAS_MAX]; /* by partition; pairs.h */
     uint64_t started_us;
 
     /* Schedule */

@@ -233,6 +233,9 @@ void quo_scan_run(struct quo_server *server, const struct quo_request *request);
 /* Frees those whose range never calls back. */
 void quo_scannings_free(struct quo_server *server);
 
+/* debt.c */
+void quo_handle_debt(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);
+
 /* write.c: what STORE, PREP and ACC have in common. */
 
 /* Rules 0 to 2 and the limits, then the rule of the message, now or when what is held is known.

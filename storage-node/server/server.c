@@ -36,6 +36,15 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     case QUO_MESSAGE_HINT:
         quo_handle_hint(server, peer, frame->id, frame->body);
         break;
+    case QUO_MESSAGE_EQUAL:
+        quo_handle_equal(server, frame->body);
+        break;
+    case QUO_MESSAGE_FRESH:
+        quo_handle_fresh(server, peer, frame->id, frame->body);
+        break;
+    case QUO_MESSAGE_DEBT:
+        quo_handle_debt(server, peer, frame->id, frame->body);
+        break;
     default:
         quo_reply_status(server, peer, frame->id, QUO_MALFORMED);
         break;

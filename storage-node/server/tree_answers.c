@@ -143,7 +143,10 @@ void quo_handle_tree(struct quo_server *server, uint64_t peer, uint64_t id, stru
     struct quo_msg_tree asked;
     struct quo_entry carried;
     uint8_t entry[QUO_ENTRY_SIZE_MAX], hashes[QUO_LEAF_BITS_MAX];
-    struct quo_msg_tree_hashes answer = {.status = QUO_MALFORMED};
+    struct quo_msg_tree_hashes answer = {
+        .status = QUO_MALFORMED,
+        .now_us = quo_mono_us(server->env),
+    };
     if (quo_msg_tree_decode(body, &asked) == QUO_OK && asked.level <= QUO_TREE_LEAF_HASHES &&
         asked.branch < QUO_TREE_BRANCHES &&
         is_question(server, asked.partition, asked.replicas, asked.entry, &carried)) {

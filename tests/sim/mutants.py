@@ -60,8 +60,9 @@ DIRECTED = {"RETAG_AFTER_NACK", "ACCEPT_SKIPPED_AFTER_SENT", "SETTLE_IGNORES_PRO
 ELSEWHERE = {"SESSION_NOT_ESCALATED", "SESSION_WRITE_BELOW"}
 # Likewise values with a time to live: tests/unit/change/mutants.
 ELSEWHERE |= {"EXPIRED_IS_THERE", "TTL_OF_BALLOT"}
-# Likewise those of bounded reads.
-ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION"}
+# Likewise those of bounded reads, there and in tests/unit/server/mutants.
+ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION", "FRESH_BY_ONE_PEER",
+              "FRESH_ACROSS_EPOCHS"}
 # Likewise those of hints: tests/unit/server/mutants.
 ELSEWHERE |= {"HINT_DROPPED_EARLY", "HINT_RETAGGED"}
 

@@ -47,6 +47,9 @@ struct cluster {
     uint64_t last_id, last_version;
     uint32_t refusals; /* answers to the client that are neither OK nor SUPERSEDED */
     uint32_t mends;    /* MEND frames that came to the client */
+    struct quo_msg_freshness freshness; /* the last that came */
+    struct quo_msg_debts debts;         /* likewise, but for its hints */
+    uint32_t freshnesses, debt_count;
     uint32_t last_mend_ns;
     char last_mend[64];
 };
@@ -186,6 +189,16 @@ static inline void take_answer(struct cluster *c, const struct packet *packet)
         c->last_mend_ns = mend.ns;
         snprintf(c->last_mend, sizeof c->last_mend, "%.*s", (int)mend.key.len,
                  (const char *)mend.key.data);
+        return;
+    }
+    if (packet->frame.type == QUO_MESSAGE_FRESHNESS) {
+        c->freshnesses++;
+        assert_int_equal(quo_msg_freshness_decode(packet->frame.body, &c->freshness), QUO_OK);
+        return;
+    }
+    if (packet->frame.type == QUO_MESSAGE_DEBTS) {
+        c->debt_count++;
+        assert_int_equal(quo_msg_debts_decode(packet->frame.body, &c->debts), QUO_OK);
         return;
     }
     assert_int_equal(packet->frame.type, QUO_MESSAGE_REPLY);
