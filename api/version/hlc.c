@@ -81,3 +81,8 @@ void quo_hlc_correct(struct quo_hlc *clock, uint64_t replica_ms, uint64_t mono_u
         .base_mono_us = mono_us,
     };
 }
+
+void quo_hlc_trust(struct quo_hlc *clock)
+{
+    clock->corrected = false;
+}

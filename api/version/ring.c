@@ -119,24 +119,52 @@ bool quo_ring_complete_keyed(struct quo_version keyed_from, uint64_t since_ms, u
                since_ms;
 }
 
+bool quo_ring_shows_fence(struct quo_version keyed_from, struct quo_version ballot, uint64_t since)
+{
+    const struct quo_version submitted = {.hlc = since};
+
+    return keyed_from.hlc < since &&
+           quo_version_ms(ballot) <= quo_version_ms(submitted) + QUO_RING_FENCE_MS;
+}
+
+/* Which rules an entry stays by. */
+enum class { UNKEYED, KEYED, FENCE };
+
+static enum class class_of(const struct quo_ring_entry *entry) {
+    if (quo_opid_is_keyed(&entry->opid)) return KEYED;
+    return entry->code == QUO_CHANGE_FENCED ? FENCE : UNKEYED;
+}
+
 /* What an append decides by, and how far it has come. */
 struct append {
     uint64_t now_ms; /* the new entry's version's */
     uint64_t retention_ms;
     uint64_t keyed_age_max_ms; /* surely past the retention, whichever clocks told it, also for
                                   those that were submitted a while before the new entry */
-    size_t keyed;              /* entries of each kind not left out yet, the new one included */
-    size_t unkeyed;
+    size_t lasting;            /* keyed ones and fences not left out yet, the new one included */
+    size_t unkeyed;            /* likewise the others */
 };
 
+static size_t *count_of(struct append *a, enum class class)
+{
+    return class == UNKEYED ? &a->unkeyed : &a->lasting;
+}
+
 /* Entries are judged oldest first, so "more than there may be" meets the oldest. */
-static bool leave_out(const struct append *a, bool keyed, uint64_t at_ms)
+static bool leave_out(const struct append *a, enum class class, uint64_t at_ms)
 {
     const uint64_t age_ms = a->now_ms - at_ms;
-    if (!keyed)
+
+    switch (class) {
+    case UNKEYED:
         return age_ms > QUO_RING_UNKEYED_MS || a->unkeyed > QUO_RING_UNKEYED_MAX;
-    return age_ms > a->keyed_age_max_ms &&
-           (a->keyed > QUO_RING_KEYED_MAX || age_ms > 2 * a->retention_ms);
+    case KEYED:
+        return age_ms > a->keyed_age_max_ms &&
+               (a->lasting > QUO_RING_KEYED_MAX || age_ms > 2 * a->retention_ms);
+    case FENCE:
+        return age_ms > QUO_RING_FENCE_MS;
+    }
+    QUO_UNREACHABLE();
 }
 
 static struct append start_append(const struct quo_ring_past *past,
@@ -150,15 +178,10 @@ static struct append start_append(const struct quo_ring_past *past,
     };
     const size_t count = quo_ring_count(past->ring);
     for (size_t i = 0; i < count; i++) {
-        if ((entry_bytes(past->ring, i)[AT_OPID] & KEYED_BIT) != 0)
-            a.keyed++;
-        else
-            a.unkeyed++;
+        const struct quo_ring_entry old = quo_ring_at(past->ring, i);
+        ++*count_of(&a, class_of(&old));
     }
-    if (quo_opid_is_keyed(&entry->opid))
-        a.keyed++;
-    else
-        a.unkeyed++;
+    ++*count_of(&a, class_of(entry));
     return a;
 }
 
@@ -175,23 +198,20 @@ enum quo_status quo_ring_append(const struct quo_ring_past *past,
     const size_t count = quo_ring_count(past->ring);
     for (size_t i = 0; i < count; i++) {
         const struct quo_ring_entry old = quo_ring_at(past->ring, i);
-        const bool keyed = quo_opid_is_keyed(&old.opid);
+        const enum class class = class_of(&old);
         QUO_REQUIRE(quo_version_compare(entry->at, old.at) > 0);
-        if (!leave_out(&a, keyed, quo_version_ms(old.at))) {
+        if (!leave_out(&a, class, quo_version_ms(old.at))) {
             memcpy(end, entry_bytes(past->ring, i), QUO_RING_ENTRY_SIZE);
             end += QUO_RING_ENTRY_SIZE;
             continue;
         }
         QUO_PROBE(RING_EVICTED);
         made.hist_from = quo_version_max(made.hist_from, old.at);
-        if (keyed) {
+        if (class == KEYED)
             made.keyed_from = quo_version_max(made.keyed_from, old.at);
-            a.keyed--;
-        } else {
-            a.unkeyed--;
-        }
+        --*count_of(&a, class);
     }
-    if (a.keyed > QUO_RING_KEYED_MAX)
+    if (a.lasting > QUO_RING_KEYED_MAX)
         return QUO_BUSY;
     encode_entry(entry, end);
     end += QUO_RING_ENTRY_SIZE;

@@ -14,6 +14,7 @@
 #define QUO_RING_UNKEYED_MAX 32u             /* of them, such as came without Idempotency-Key */
 #define QUO_RING_KEYED_MAX (QUO_RING_MAX - QUO_RING_UNKEYED_MAX)
 #define QUO_RING_UNKEYED_MS 20000u /* how long those are kept at most */
+#define QUO_RING_FENCE_MS 120000u  /* and their fences; over QUO_TIMEOUT_MAX_MS and all skew */
 #define QUO_RING_BYTES_MAX (QUO_RING_MAX * 50u)
 #define QUO_RECORD_OVERHEAD_MAX 16384u /* bytes of a record that are not its value */
 #define QUO_RECORD_MAX (QUO_VALUE_MAX + QUO_RECORD_OVERHEAD_MAX)

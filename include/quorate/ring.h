@@ -74,6 +74,11 @@ bool quo_ring_find(struct quo_slice ring, const struct quo_opid *opid, struct qu
 bool quo_ring_complete_keyed(struct quo_version keyed_from, uint64_t since_ms,
                              uint32_t retention_s);
 
+/* Whether the ring of a record below `ballot` would show the fence of an unkeyed operation that was
+ * submitted at hlc `since`. The fence's ballot is above that: it left the ring neither with what is
+ * up to keyed_from, nor for its age. */
+bool quo_ring_shows_fence(struct quo_version keyed_from, struct quo_version ballot, uint64_t since);
+
 struct quo_ring_past {
     struct quo_slice ring; /* encoded */
     struct quo_version hist_from;
@@ -86,9 +91,11 @@ struct quo_ring_past {
  *   complete;
  *   unkeyed ones older than QUO_RING_UNKEYED_MS, and the oldest of more than QUO_RING_UNKEYED_MAX:
  *   only attempts under way and whoever asks at once look for them;
+ *   fences of unkeyed ones older than QUO_RING_FENCE_MS: whoever was handed the operation may come
+ *   upon it much later (quo_ring_shows_fence);
  *   of more than QUO_RING_KEYED_MAX keyed ones the oldest, if it is older than the latter (so that
- *   there is always room for the unkeyed).
- * hist_from and keyed_from rise to what was left out. Clocks that replicas accept differ by
+ *   there is always room for the unkeyed; fences take the room of keyed ones).
+ * hist_from and, of keyed ones, keyed_from rise to what was left out. Clocks that replicas accept differ by
  * QUO_SKEW_MAX_MS at most.
  * Requires entry.at above all of the past, and a code that is stored; `out` with room for
  * QUO_RING_BYTES_MAX, not overlapping the past. Returns QUO_OK with *ret borrowing from `out`, or

@@ -92,6 +92,9 @@ struct quo_version quo_hlc_tick(struct quo_hlc *clock, struct quo_version seen, 
  */
 uint64_t quo_hlc_ms(const struct quo_hlc *clock, uint64_t wall_ms, uint64_t mono_us);
 
+/* Ends a correction: physical time is the wall clock's again. */
+void quo_hlc_trust(struct quo_hlc *clock);
+
 /* A replica whose clock reads `replica_ms` refused our version as too far ahead. Follow its clock
  * from now on under a fresh identity, since `last` must fall (to replica_ms at most). Requires
  * fresh_node != 0 and never used. */

@@ -95,13 +95,30 @@ static enum quo_decision admit_ignorance(const struct apply *a)
     return QUO_DECISION_UNPROVABLE;
 }
 
+/* Without a key there is one proposer at a time. */
+static bool may_be_elsewhere(const struct apply *a)
+{
+    return a->context->shared && quo_opid_is_keyed(&a->change->opid);
+}
+
 /* Whether this attempt itself may have taken effect unseen. */
 static bool may_be_hidden(const struct apply *a)
 {
     const struct quo_version from =
         quo_lineage_from(a->identity, &a->change->opid, a->context->floor);
-    return (a->context->sent || a->context->shared) &&
+    return (a->context->sent || may_be_elsewhere(a)) &&
            quo_version_compare(from, a->context->first) >= 0;
+}
+
+/* Whether it may have been fenced unseen while it was under way from one proposer to another. */
+static bool may_be_fenced(const struct apply *a)
+{
+    const struct quo_change_context *context = a->context;
+
+    if (!context->shared || quo_opid_is_keyed(&a->change->opid) || QUO_MUTANT(FENCE_FORGOTTEN))
+        return false;
+    return !quo_ring_shows_fence(quo_version_max(a->identity->keyed_from, context->floor),
+                                 context->ballot, a->change->since);
 }
 
 /* Whether earlier requests with the same key would be seen. What was submitted long ago, and waited
@@ -289,7 +306,7 @@ static void forget_counter(const struct apply *a)
 /* Nothing is decided by this; another proposer may yet decide otherwise. */
 static enum quo_decision give_up(const struct apply *a, enum quo_change_code code)
 {
-    return a->context->shared ? admit_ignorance(a) : decline(a, code);
+    return may_be_elsewhere(a) ? admit_ignorance(a) : decline(a, code);
 }
 
 /* Every rule of an operation that the ring does not know, in the order in which they count. */
@@ -297,12 +314,12 @@ static enum quo_decision decide(const struct apply *a, struct quo_record *made)
 {
     if (a->change->type == QUO_CHANGE_RESOLVE)
         return resolve(a, made);
-    if (!QUO_MUTANT(HIST_IGNORED) && may_be_hidden(a))
+    if (!QUO_MUTANT(HIST_IGNORED) && (may_be_hidden(a) || may_be_fenced(a)))
         return admit_ignorance(a);
     if (!QUO_MUTANT(HIST_IGNORED) && !sees_earlier_requests(a))
         return a->context->sent ? admit_ignorance(a) : give_up(a, QUO_CHANGE_HISTORY_LOST);
 
-    const bool is_found_again = quo_opid_is_keyed(&a->change->opid) || a->context->shared;
+    const bool is_found_again = quo_opid_is_keyed(&a->change->opid);
     const enum quo_change_code code = make_value(a, made);
     if (code == QUO_CHANGE_TOO_LARGE)
         forget_counter(a);

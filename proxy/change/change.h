@@ -54,8 +54,9 @@ struct quo_change_context {
     uint64_t now_ms; /* the wall clock; what has expired by then, or by the ballot, is absent */
     struct quo_version first; /* the first ballot of this attempt */
     bool sent;                /* an ACC of this attempt may have left already */
-    /* Another proposer may be at the same operation, without a key as well: what is decided here
-     * must be found there. */
+    /* The operation has gone from proposer to proposer. With a key another may be at it, too.
+     * Without one nobody else is; but whoever handed it on may have given it up since, and somebody
+     * may have fenced it. */
     bool shared;
     struct quo_version floor; /* the highest that the promises showed */
     uint32_t retention_s;

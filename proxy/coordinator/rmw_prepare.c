@@ -45,6 +45,7 @@ static bool is_behind_time(struct quo_rmw *rmw, struct quo_effects *effects)
         quo_version_ms(rmw->ballot) + QUO_SKEW_MAX_MS >= rmw->promises.earliest_ms)
         return false;
     QUO_PROBE(RMW_BEHIND_TIME);
+    quo_effects_add(effects, QUO_EFFECT_TRUST_CLOCK)->version = rmw->ballot;
     quo_rmw_refuse(rmw, QUO_SKEW, effects);
     return true;
 }

@@ -63,6 +63,8 @@ enum quo_effect_type {
     QUO_EFFECT_HEDGE,     /* take a hedge from the budget */
     QUO_EFFECT_CORRECT_CLOCK, /* replicas whose clocks read `clock_ms` refused `version` as too far
                                  ahead */
+    QUO_EFFECT_TRUST_CLOCK,   /* the clocks of all who promised `version` are far above it: if ours
+                                 was corrected, then by clocks that were wrong, or ours was set */
     QUO_EFFECT_TAG,           /* make a version above `version`, and another above that */
     QUO_EFFECT_PREP,          /* PREP of ballot `version` to `member`, with `value_max` */
     QUO_EFFECT_ACC,           /* ACC of the record that was made (or, of a read, kept) to `member`;

@@ -105,14 +105,29 @@ static void correct_clock(struct quo_service *service, const struct quo_effect *
                     quo_drive_fresh_node(service));
 }
 
+/* What fences an operation is above its submission, so that a later blind write, which forgets the
+ * fence, is as well. A clock that was further ahead has submitted nothing that anybody takes over.
+ */
+static bool may_be_taken_over(struct quo_service *service, uint64_t since)
+{
+    const uint64_t now_ms = quo_version_ms(quo_tick(service, QUO_VERSION_NONE));
+
+    return since >> 16 <= now_ms + 4 * QUO_SKEW_MAX_MS;
+}
+
 /* What the next ballot is above. The moment that names an operation's submission is at or below
  * every ballot of it, or what is told of the operation later would be wrong; it follows when the
  * clock is set back. Of an operation that another proposer named, the ballots are above one of its
- * own; of a RESOLVE it is a stranger's, and moves nothing. */
+ * own; of a RESOLVE it is a stranger's, and moves only what it may. */
 static struct quo_version floor_of(struct quo_service *service, struct quo_op *op,
                                    struct quo_version seen)
 {
-    if (!op->is_consensus || op->origin.is_set || op->type == QUO_REQUEST_RESOLVE)
+    const struct quo_version submitted = {op->change.since, UINT64_MAX};
+
+    if (op->type == QUO_REQUEST_RESOLVE)
+        return may_be_taken_over(service, op->change.since) ? quo_version_max(seen, submitted)
+                                                            : seen;
+    if (!op->is_consensus || op->origin.is_set)
         return seen;
     if (op->clock_node != service->clock.node) {
         op->clock_node = service->clock.node;
@@ -194,6 +209,10 @@ static void perform_one(struct quo_service *service, struct quo_op *op,
         break;
     case QUO_EFFECT_HEDGE:
         agenda->hedge = quo_hedge_take(&service->hedge);
+        break;
+    case QUO_EFFECT_TRUST_CLOCK:
+        if (effect->version.node == service->clock.node)
+            quo_hlc_trust(&service->clock);
         break;
     case QUO_EFFECT_CORRECT_CLOCK:
         correct_clock(service, effect);

@@ -158,9 +158,31 @@ void quo_forward_go_on(struct quo_service *service, struct quo_op *op)
     quo_drive(service, op, &event);
 }
 
+/* Nobody knows what the other one made of it, and it may make something of it much later: two that
+ * are at one write without a key could both do it. */
+static void give_up(struct quo_service *service, struct quo_op *op)
+{
+    struct quo_outcome outcome = {
+        .verdict = QUO_VERDICT_TIMEOUT,
+        .effect = QUO_UNKNOWN,
+        .receipt = {.level = op->want.level, .n = op->want.n, .need = op->want.w},
+    };
+    struct quo_event event = {
+        .type = QUO_EVENT_FORWARDED, .now_us = quo_mono_us(service->env), .outcome = &outcome};
+
+    op->forward.under_way = false;
+    quo_drive(service, op, &event);
+}
+
 /* The other one has not ended it. */
 static void come_back(struct quo_service *service, struct quo_op *op, bool sent)
 {
+    bool may_be_done_twice = quo_opid_is_keyed(&op->change.opid) || op->type == QUO_REQUEST_RESOLVE;
+
+    if (sent && !may_be_done_twice && !QUO_MUTANT(HANDED_TWICE)) {
+        give_up(service, op);
+        return;
+    }
     if (!must_wait(service, op, sent))
         quo_forward_go_on(service, op);
 }

@@ -82,7 +82,7 @@ struct quo_op {
     uint16_t phase_round; /* of the last PREP or ACC */
     uint64_t phase_us;    /* when the first of that round left */
     bool is_warm, has_prepared;
-    bool is_shared; /* another proxy may be at it, too */
+    bool is_shared; /* as `shared` of struct quo_change_context */
     struct {
         enum quo_route route;
         bool under_way;

@@ -73,8 +73,8 @@ static struct quo_version take_warm(struct quo_service *service, struct quo_op *
         return QUO_VERSION_NONE;
     if (start.ballot.hlc <= op->above)
         return QUO_VERSION_NONE;
-    if (op->type != QUO_REQUEST_RESOLVE && start.ballot.hlc < op->change.since) {
-        if (op->origin.is_set)
+    if (start.ballot.hlc <= op->change.since) {
+        if (op->origin.is_set || op->type == QUO_REQUEST_RESOLVE)
             return QUO_VERSION_NONE;
         op->change.since = start.ballot.hlc;
     }

@@ -366,9 +366,23 @@ static struct held held_by(const struct sim_disk *disk, uint32_t key)
     return held;
 }
 
-/* What a write quorum has on disk, or something newer: the least of their changes, since the newest
- * may have been made without knowing those below it. While replicas change there are two quorums,
- * and the answer is not given. */
+/* What everybody sees later: of blind writes the least change that a write quorum has on disk, or
+ * something newer. Proposals may be newer without knowing what is below them: of those only what a
+ * write quorum has in common. `held` has the newest first. */
+static struct quo_version settled_by(const struct sim *sim, const struct held *held, uint8_t n)
+{
+    bool is_agreed = sim->swarm.kind == QUO_KIND_CAS || sim->swarm.kind == QUO_KIND_MIXED;
+    uint8_t ws = sim->swarm.ws;
+    for (uint8_t i = 0; i + ws <= n; i++) {
+        if (!is_agreed)
+            return held[i + ws - 1].version;
+        if (quo_version_equal(held[i].version, held[i + ws - 1].version))
+            return held[i].changed;
+    }
+    return QUO_VERSION_NONE;
+}
+
+/* While replicas change there are two quorums, and the answer is not given. */
 void sim_oracle_called(struct sim *sim, struct sim_op *op)
 {
     const struct quo_entry *entry = &sim->maps[0]->entries[sim_key_partition(sim, op->seen.key)];
@@ -385,8 +399,5 @@ void sim_oracle_called(struct sim *sim, struct sim_op *op)
             held[at] = held[at - 1];
         held[at] = its;
     }
-    op->settled = held[0].changed;
-    for (uint8_t i = 1; i < sim->swarm.ws; i++)
-        if (quo_version_compare(held[i].changed, op->settled) < 0)
-            op->settled = held[i].changed;
+    op->settled = settled_by(sim, held, n);
 }

@@ -186,6 +186,7 @@ static void fault_clock(struct sim *sim)
     struct sim_process *p =
         sim->swarm.node_clocks ? sim_node(sim, any_node(sim))
                                : sim_proxy(sim, (uint32_t)sim_below(&sim->rng, sim->swarm.proxies));
+    p = sim_process_clock(p);
     int64_t ms = sim_chance(&sim->rng, 500) ? HOUR_MS : (int64_t)sim_between(&sim->rng, 1, 20000);
     if (!may_jump_far(sim, p))
         ms %= (int64_t)QUO_SKEW_MAX_MS / 2;

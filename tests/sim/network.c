@@ -6,6 +6,7 @@
 /* A DOWN event with this bit comes from a keep-alive: it counts only if the peer is still out of
  * reach. */
 #define IF_STILL_BLOCKED (UINT64_C(1) << 63)
+#define LANE_US_MAX 20u
 
 static struct sim_process *receiver_of(const struct sim_conn *conn, uint32_t direction)
 {
@@ -20,6 +21,13 @@ static uint32_t life_at(const struct sim_conn *conn, uint32_t direction)
 static bool is_between_proxies(const struct sim_conn *conn)
 {
     return conn->to >= SIM_NODES_MAX;
+}
+
+/* Between the loops of one proxy, which share their memory. */
+static bool is_lane(uint32_t from, uint32_t to)
+{
+    return from >= SIM_NODES_MAX && to >= SIM_NODES_MAX &&
+           sim_seats_is_lane(sim_world, from - SIM_NODES_MAX, to - SIM_NODES_MAX);
 }
 
 static uint32_t side_of(const struct sim_process *p, const struct sim_conn *conn)
@@ -116,13 +124,24 @@ static void send_stream(struct sim *sim, struct sim_packet *packet)
         sim_network_cut(conn->from, conn->to);
 }
 
+static void send_lane(struct sim *sim, struct sim_packet *packet)
+{
+    struct sim_conn *conn = &sim->conns[packet->conn];
+    uint64_t *last = &conn->last[packet->direction];
+    *last = QUO_MAX(sim->now + sim_between(&sim->rng, 1, LANE_US_MAX), *last + 1);
+    post(sim, packet, *last);
+}
+
 static void send_packet(struct sim *sim, struct sim_packet *packet)
 {
-    if (sim->conns[packet->conn].cut) {
+    const struct sim_conn *conn = &sim->conns[packet->conn];
+    if (conn->cut) {
         sim_packet_free(packet);
     } else if (sim->manual) {
         *sim->held_end = packet;
         sim->held_end = &packet->next;
+    } else if (is_lane(conn->from, conn->to)) {
+        send_lane(sim, packet);
     } else if (sim->swarm.datagrams) {
         send_datagram(sim, packet);
     } else {
@@ -490,7 +509,7 @@ void sim_network_cut(uint32_t from, uint32_t to)
 {
     struct sim *sim = sim_world;
     uint64_t c = sim->link[from][to];
-    if (c == 0 || sim->conns[c].cut)
+    if (c == 0 || sim->conns[c].cut || is_lane(from, to))
         return;
     struct sim_conn *conn = &sim->conns[c];
     conn->cut = true;
@@ -531,7 +550,7 @@ static void release_stalled(struct sim *sim, struct sim_conn *conn, uint32_t d)
 void sim_network_block(uint32_t from, uint32_t to, uint32_t d, bool blocked)
 {
     struct sim *sim = sim_world;
-    if (sim->blocked[from][to][d] == blocked)
+    if (sim->blocked[from][to][d] == blocked || is_lane(from, to))
         return;
     sim->blocked[from][to][d] = blocked;
     uint64_t c = sim->link[from][to];

@@ -7,21 +7,34 @@
 #define BURIAL_TURNS_MAX 10000u
 #define TIMER_SPINS_MAX 1000u
 
-static uint64_t env_mono_us(struct quo_env *env)
+/* The loops of a proxy share its clocks. */
+struct sim_process *sim_process_clock(struct sim_process *p)
 {
-    const struct sim_process *p = (const struct sim_process *)(void *)env;
-    return sim_world->now + p->mono_offset_us;
+    const struct sim_swarm *s = &sim_world->swarm;
+    bool is_loop = !p->is_node && s->seats && p->number < s->proxies;
+    return is_loop ? sim_proxy(sim_world, p->number - p->number % s->loops) : p;
 }
 
-uint64_t sim_process_wall_ms(const struct sim_process *p)
+static uint64_t mono_offset_us(struct sim_process *p)
 {
+    return sim_process_clock(p)->mono_offset_us;
+}
+
+static uint64_t env_mono_us(struct quo_env *env)
+{
+    return sim_world->now + mono_offset_us((struct sim_process *)(void *)env);
+}
+
+uint64_t sim_process_wall_ms(struct sim_process *of)
+{
+    const struct sim_process *p = sim_process_clock(of);
     int64_t ms = (int64_t)(sim_world->now / SIM_MS);
     return (uint64_t)((int64_t)WALL_BASE_MS + ms + ms * p->drift_ppm / 1000000 + p->wall_offset_ms);
 }
 
 static uint64_t env_wall_ms(struct quo_env *env)
 {
-    return sim_process_wall_ms((const struct sim_process *)(void *)env);
+    return sim_process_wall_ms((struct sim_process *)(void *)env);
 }
 
 static uint64_t env_random(struct quo_env *env)
@@ -273,7 +286,8 @@ static void set_timer(struct sim_process *p)
         p->timer_at = SIM_NEVER;
         return;
     }
-    uint64_t at = deadline > p->mono_offset_us ? deadline - p->mono_offset_us : 0;
+    uint64_t offset = mono_offset_us(p);
+    uint64_t at = deadline > offset ? deadline - offset : 0;
     if (p->timer_at != SIM_NEVER && p->timer_for <= at)
         return; /* one that rings too early finds nothing to do, and sets the next */
     p->timer_for = at;
@@ -290,7 +304,7 @@ static void fire_timer(struct sim_process *p, const struct sim_event *event)
     if (event->time != p->timer_at)
         return;
     p->timer_at = SIM_NEVER;
-    uint64_t mono = sim->now + p->mono_offset_us;
+    uint64_t mono = sim->now + mono_offset_us(p);
     if (deadline_of(p) > mono)
         return;
     if (p->is_node)

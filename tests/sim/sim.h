@@ -489,7 +489,9 @@ static inline uint32_t sim_proxy_index(uint32_t number)
 }
 extern struct sim *sim_world; /* the one that runs: ports have no other way to it */
 void sim_process_init(struct sim_process *process, uint32_t index);
-uint64_t sim_process_wall_ms(const struct sim_process *process);
+uint64_t sim_process_wall_ms(struct sim_process *process);
+/* Whose clocks it goes by. */
+struct sim_process *sim_process_clock(struct sim_process *process);
 void sim_process_start(struct sim_process *process, uint32_t map);
 /* Kills: nothing of it survives but what is on disk. */
 void sim_process_stop(struct sim_process *process);

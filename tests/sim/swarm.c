@@ -67,7 +67,7 @@ static void draw_disks(struct sim_rng *rng, struct sim_swarm *s)
     if (sim_chance(rng, 300))
         s->miss_permille = (uint32_t)sim_between(rng, 10, 500);
     if (sim_chance(rng, 100))
-        s->memory_max = (uint32_t)sim_between(rng, 8 * 1024, 20 * 1024);
+        s->memory_max = (uint32_t)sim_between(rng, 32 * 1024, 64 * 1024);
 }
 
 static void draw_clients(struct sim_rng *rng, struct sim_swarm *s)

@@ -100,6 +100,24 @@ static void correction_follows_the_replica(void **state)
     assert_int_equal(w.hlc, v.hlc + 1);
 }
 
+/* Who followed clocks that were wrong themselves finds back. */
+static void a_correction_can_end(void **state)
+{
+    (void)state;
+    struct quo_hlc clock;
+    quo_hlc_init(&clock, 9);
+    quo_hlc_correct(&clock, NOW - 3600000, 1000000, 10);
+    struct quo_version v = quo_hlc_tick(&clock, QUO_VERSION_NONE, NOW, 1000000);
+    assert_int_equal(v.hlc, (NOW - 3600000) << 16);
+    quo_hlc_trust(&clock);
+    v = quo_hlc_tick(&clock, QUO_VERSION_NONE, NOW, 2000000);
+    assert_int_equal(v.hlc, NOW << 16);
+    assert_int_equal(v.node, 10);
+    /* Nothing falls with it. */
+    v = quo_hlc_tick(&clock, QUO_VERSION_NONE, NOW - 5, 3000000);
+    assert_int_equal(v.hlc, (NOW << 16) + 1);
+}
+
 /* A correction never lifts a clock that was behind the replica. */
 static void correction_only_lowers_what_was_handed_out(void **state)
 {
@@ -137,6 +155,7 @@ int main(void)
         cmocka_unit_test(counter_overflows_into_the_time),
         cmocka_unit_test(observe_raises_within_the_skew_limit_only),
         cmocka_unit_test(correction_follows_the_replica),
+        cmocka_unit_test(a_correction_can_end),
         cmocka_unit_test(correction_only_lowers_what_was_handed_out),
         cmocka_unit_test(ends_of_the_range_saturate),
     };

@@ -42,10 +42,17 @@ static struct quo_ring_entry entry_number(uint64_t number, bool keyed, uint64_t 
     return (struct quo_ring_entry){
         .opid = opid_number(number, keyed),
         .at = at_ms(ms),
-        .code = (enum quo_change_code)(number % QUO_CHANGE_STORED_COUNT),
+        .code =
+            (enum quo_change_code)(number % (keyed ? QUO_CHANGE_STORED_COUNT : QUO_CHANGE_FENCED)),
         .digest = number * UINT64_C(0x9e3779b97f4a7c15),
         .result = (int64_t)number - 5,
     };
+}
+
+/* Entries that are not pushed out by later ones: all but unkeyed ones that are no fences. */
+static bool is_lasting(const struct quo_ring_entry *e)
+{
+    return quo_opid_is_keyed(&e->opid) || e->code == QUO_CHANGE_FENCED;
 }
 
 static void assert_entry_equal(const struct quo_ring_entry *a, const struct quo_ring_entry *b)
@@ -296,6 +303,38 @@ static void ages_have_edges(void **state)
     }
 }
 
+/* However many operations follow; and a fence of one without a key moves no keyed_from. */
+static void fences_stay_for_a_while(void **state)
+{
+    (void)state;
+    struct lineage l = {.turn = 0};
+    struct quo_ring_entry fence = entry_number(1, false, START_MS), got;
+    fence.code = QUO_CHANGE_FENCED;
+    assert_int_equal(append(&l, fence, 1), QUO_OK);
+    for (uint64_t i = 2; i <= 100; i++)
+        assert_int_equal(append(&l, entry_number(i, false, START_MS + i), 1), QUO_OK);
+    const struct quo_ring_entry last = entry_number(101, false, START_MS + QUO_RING_FENCE_MS);
+    assert_int_equal(append(&l, last, 1), QUO_OK);
+    assert_true(quo_ring_find(l.past.ring, &fence.opid, &got));
+    const struct quo_ring_entry past = entry_number(102, false, START_MS + QUO_RING_FENCE_MS + 1);
+    assert_int_equal(append(&l, past, 1), QUO_OK);
+    assert_false(quo_ring_find(l.past.ring, &fence.opid, &got));
+    assert_true(quo_version_is_none(l.past.keyed_from));
+}
+
+static void who_looks_for_a_fence_must_come_in_time(void **state)
+{
+    (void)state;
+    const uint64_t since = START_MS << 16;
+    const struct quo_version last = at_ms(START_MS + QUO_RING_FENCE_MS);
+    const struct quo_version below = {since - 1, UINT64_MAX}, at = {since, 0};
+    assert_true(quo_ring_shows_fence(QUO_VERSION_NONE, last, since));
+    assert_false(
+        quo_ring_shows_fence(QUO_VERSION_NONE, at_ms(START_MS + QUO_RING_FENCE_MS + 1), since));
+    assert_true(quo_ring_shows_fence(below, last, since));
+    assert_false(quo_ring_shows_fence(at, last, since));
+}
+
 static void of_the_unkeyed_the_last_sixteen_stay(void **state)
 {
     (void)state;
@@ -381,12 +420,14 @@ static uint64_t keyed_age_max_ms(const struct history *h)
 /* Whether the rules of the header let entry i go when one more was appended at now_ms. */
 static bool may_go(const struct history *h, size_t i, uint64_t now_ms)
 {
-    const bool keyed = quo_opid_is_keyed(&h->entries[i].opid);
+    const struct quo_ring_entry *e = &h->entries[i];
     size_t later = 0;
 
     for (size_t j = i + 1; j < h->count; j++)
-        later += quo_opid_is_keyed(&h->entries[j].opid) == keyed;
-    if (!keyed)
+        later += is_lasting(&h->entries[j]) == is_lasting(e);
+    if (!quo_opid_is_keyed(&e->opid) && is_lasting(e))
+        return age_ms(h, i, now_ms) > QUO_RING_FENCE_MS;
+    if (!is_lasting(e))
         return age_ms(h, i, now_ms) > UNKEYED_AGE_MAX_MS || later >= QUO_RING_UNKEYED_MAX;
     return age_ms(h, i, now_ms) > keyed_age_max_ms(h) &&
            (age_ms(h, i, now_ms) > UINT64_C(2000) * h->retention_s || later >= QUO_RING_KEYED_MAX);
@@ -395,10 +436,11 @@ static bool may_go(const struct history *h, size_t i, uint64_t now_ms)
 /* Whether they make it go, however much room there is. */
 static bool must_go(const struct history *h, size_t i, uint64_t now_ms)
 {
-    return age_ms(h, i, now_ms) >
-           (quo_opid_is_keyed(&h->entries[i].opid)
-                ? QUO_MAX(UINT64_C(2000) * h->retention_s, keyed_age_max_ms(h))
-                : UNKEYED_AGE_MAX_MS);
+    uint64_t max_ms = is_lasting(&h->entries[i]) ? QUO_RING_FENCE_MS : UNKEYED_AGE_MAX_MS;
+
+    if (quo_opid_is_keyed(&h->entries[i].opid))
+        max_ms = QUO_MAX(UINT64_C(2000) * h->retention_s, keyed_age_max_ms(h));
+    return age_ms(h, i, now_ms) > max_ms;
 }
 
 static void check_entry(struct history *h, const struct lineage *l, size_t i, uint64_t now_ms)
@@ -442,14 +484,14 @@ static void check_watermarks(const struct history *h, const struct quo_ring_past
 static void check_ring(struct history *h, const struct lineage *l, uint64_t now_ms)
 {
     const struct quo_slice ring = l->past.ring;
-    size_t keyed = 0, count = quo_ring_count(ring), kept = 0;
+    size_t lasting = 0, count = quo_ring_count(ring), kept = 0;
 
     assert_int_equal(quo_ring_check(ring), QUO_OK);
     for (size_t i = 0; i < count; i++) {
         const struct quo_ring_entry e = quo_ring_at(ring, i);
-        keyed += quo_opid_is_keyed(&e.opid);
+        lasting += is_lasting(&e);
     }
-    assert_true(keyed <= QUO_RING_KEYED_MAX && count - keyed <= QUO_RING_UNKEYED_MAX);
+    assert_true(lasting <= QUO_RING_KEYED_MAX && count - lasting <= QUO_RING_UNKEYED_MAX);
     for (size_t i = 0; i < h->count; i++) {
         check_entry(h, l, i, now_ms);
         kept += h->kept[i];
@@ -458,15 +500,22 @@ static void check_ring(struct history *h, const struct lineage *l, uint64_t now_
     check_watermarks(h, &l->past);
 }
 
-/* Only a keyed operation that finds the whole room taken by ones too young to go may be refused. */
+static bool is_young(const struct history *h, size_t i, uint64_t now_ms)
+{
+    const struct quo_ring_entry *e = &h->entries[i];
+    uint64_t max_ms = quo_opid_is_keyed(&e->opid) ? keyed_age_max_ms(h) : QUO_RING_FENCE_MS;
+
+    return is_lasting(e) && age_ms(h, i, now_ms) <= max_ms;
+}
+
+/* Only what lasts, and finds the whole room taken by ones too young to go, may be refused. */
 static void check_refusal(const struct history *h, const struct quo_ring_entry *e)
 {
     size_t young = 0;
 
-    assert_true(quo_opid_is_keyed(&e->opid));
+    assert_true(is_lasting(e));
     for (size_t i = 0; i < h->count; i++)
-        young += h->kept[i] && quo_opid_is_keyed(&h->entries[i].opid) &&
-                 age_ms(h, i, quo_version_ms(e->at)) <= keyed_age_max_ms(h);
+        young += h->kept[i] && is_young(h, i, quo_version_ms(e->at));
     assert_int_equal(young, QUO_RING_KEYED_MAX);
 }
 
@@ -494,6 +543,8 @@ static void grow(struct history *h, struct lineage *l, size_t appends, unsigned 
         const uint64_t ms = quo_version_ms(last) + some_step(h);
         struct quo_ring_entry e = entry_number(i, next() % 100 < keyed_of_100, ms);
         e.at.node = next();
+        if (next() % 8 == 0)
+            e.code = QUO_CHANGE_FENCED;
         if (quo_version_compare(e.at, last) <= 0)
             e.at.hlc = last.hlc + 1;
         last = e.at;
@@ -542,6 +593,8 @@ int main(void)
         cmocka_unit_test(find_takes_the_whole_id),
         cmocka_unit_test(completeness_has_an_edge),
         cmocka_unit_test(ages_have_edges),
+        cmocka_unit_test(fences_stay_for_a_while),
+        cmocka_unit_test(who_looks_for_a_fence_must_come_in_time),
         cmocka_unit_test(of_the_unkeyed_the_last_sixteen_stay),
         cmocka_unit_test(full_rings_refuse_the_keyed_only),
         cmocka_unit_test(watermarks_never_fall),

@@ -577,37 +577,61 @@ static void unkeyed_history_does_not_wait_for_keys(void **state)
     apply(w, 90, &add, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
 }
 
-/* Another proposer may be at it: what is answered here must be what it finds. */
-static void shared_failures_are_recorded(void **state)
+/* With a key another proposer may be at it: what is not recorded here, it may decide otherwise. */
+static void shared_keys_need_their_history(void **state)
 {
     struct world *w = *state;
-    struct quo_change first = put_of(unkeyed(1), "v"), put = put_of(unkeyed(2), "w");
-    struct quo_change delete = {.type = QUO_CHANGE_DELETE, .opid = unkeyed(3)};
+    struct quo_change put = put_of(keyed("k"), "w");
 
-    apply(w, 10, &first, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
-    put.condition = QUO_CONDITION_ABSENT;
-    w->context.shared = true;
-    apply(w, 20, &put, QUO_DECISION_WRITE, QUO_CHANGE_CONDITION);
-    assert_changed(w, 10);
-    w->context.shared = false;
-    apply(w, 30, &delete, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
-    /* The other one, whose condition would hold by now. */
+    blind_write(w, 50, "5");
+    w->context.retention_s = 0;
+    put.since = hlc_at(50 + MARGIN_MS + 100);
     w->context.shared = w->is_retry = true;
-    apply(w, 40, &put, QUO_DECISION_FOUND, QUO_CHANGE_CONDITION);
+    w->context.first = at(40);
+    apply(w, 50 + MARGIN_MS + 200, &put, QUO_DECISION_UNPROVABLE, QUO_CHANGE_HISTORY_LOST);
+    w->context.first = at(55);
+    apply(w, 50 + MARGIN_MS + 200, &put, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
 }
 
-/* Nor may it say of a past that it does not see that nothing was in it. */
-static void shared_operations_need_their_history(void **state)
+/* Without one it may have been fenced since it was handed on. A blind write forgets fences... */
+static void handed_operations_must_see_their_fence(void **state)
 {
     struct world *w = *state;
     struct quo_change put = put_of(unkeyed(2), "w");
 
     blind_write(w, 50, "5");
-    w->context.shared = w->is_retry = true;
-    w->context.first = at(40);
+    w->context.shared = true;
+    put.since = hlc_at(50);
     apply(w, 60, &put, QUO_DECISION_UNPROVABLE, QUO_CHANGE_HISTORY_LOST);
-    w->context.first = at(55);
+    put.since = hlc_at(51);
     apply(w, 60, &put, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
+    /* ...and so does the floor... */
+    put = put_of(unkeyed(3), "w");
+    put.since = hlc_at(65);
+    w->context.floor = at(65);
+    apply(w, 70, &put, QUO_DECISION_UNPROVABLE, QUO_CHANGE_HISTORY_LOST);
+    w->context.floor = QUO_VERSION_NONE;
+    /* ...and time. */
+    const uint64_t later = 65 + QUO_RING_FENCE_MS;
+    apply(w, later + 1, &put, QUO_DECISION_UNPROVABLE, QUO_CHANGE_HISTORY_LOST);
+    apply(w, later, &put, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
+}
+
+/* However many operations follow, whoever was handed one that was given up finds its fence. */
+static void fences_outlive_the_operations_around_them(void **state)
+{
+    struct world *w = *state;
+    struct quo_change put = put_of(unkeyed(1), "late");
+    struct quo_change resolve = {.type = QUO_CHANGE_RESOLVE, .opid = put.opid};
+
+    put.since = resolve.since = hlc_at(9);
+    apply(w, 10, &resolve, QUO_DECISION_WRITE, QUO_CHANGE_FENCED);
+    for (unsigned i = 0; i < 3 * QUO_RING_UNKEYED_MAX; i++) {
+        struct quo_change add = put_of(unkeyed(100 + i), "v");
+        apply(w, 20 + i, &add, QUO_DECISION_WRITE, QUO_CHANGE_DONE);
+    }
+    w->context.shared = true;
+    apply(w, 9 + QUO_RING_FENCE_MS, &put, QUO_DECISION_FOUND, QUO_CHANGE_FENCED);
 }
 
 static void keys_need_their_history(void **state)
@@ -771,8 +795,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(stops_at_a_full_ring, set_up, tear_down),
         cmocka_unit_test_setup_teardown(admits_ignorance, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unkeyed_history_does_not_wait_for_keys, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(shared_failures_are_recorded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(shared_operations_need_their_history, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shared_keys_need_their_history, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(handed_operations_must_see_their_fence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fences_outlive_the_operations_around_them, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(keys_need_their_history, set_up, tear_down),
         cmocka_unit_test_setup_teardown(resolves_what_was_decided, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fences_what_was_not, set_up, tear_down),

@@ -246,6 +246,9 @@ static bool perform(struct world *w, uint8_t proxy, const struct quo_event *even
     case QUO_EFFECT_CORRECT_CLOCK:
         quo_hlc_correct(&p->clock, e->clock_ms, w->now_us, draw(w, UINT64_MAX / 4) + 10);
         return false;
+    case QUO_EFFECT_TRUST_CLOCK:
+        quo_hlc_trust(&p->clock);
+        return false;
     case QUO_EFFECT_TAG:
         p->tag = quo_hlc_tick(&p->clock, e->version, p->wall_ms, w->now_us);
         return true;

@@ -243,6 +243,9 @@ static void print_effect(struct script *s, const struct quo_effect *e)
     case QUO_EFFECT_CORRECT_CLOCK:
         put(s, "correct clock to %llu\n", (unsigned long long)e->clock_ms);
         return;
+    case QUO_EFFECT_TRUST_CLOCK:
+        put(s, "trust the clock\n");
+        return;
     case QUO_EFFECT_TAG:
         put(s, "tag above %llu\n", (unsigned long long)e->version.hlc);
         return;

@@ -347,11 +347,49 @@ static struct world_frame *until_forwarded(const struct quo_request *request)
     return NULL;
 }
 
+/* The same request with Idempotency-Key `number`. */
+static struct quo_request keyed(struct quo_request request, unsigned number)
+{
+    request.has_opid = true;
+    request.opid = quo_opid_of_key(quo_slice(&number, sizeof number));
+    return request;
+}
+
+/* Without a key it could be done twice: there, much later, and here. */
+static void what_another_proxy_has_without_a_key_is_left_to_it(void **state)
+{
+    (void)state;
+    world_init(&w, 3, 1);
+    struct quo_request put = world_request(&w, 0, QUO_REQUEST_PUT, key_of_proxy(2), "one");
+    struct quo_transport *seats = &w.services[0].seats;
+
+    until_forwarded(&put);
+    struct world_frame late = *world_find(&w, QUO_MESSAGE_FORWARD);
+    w.first = w.count;
+    seats->events->on_down(seats->receiver, 3);
+    assert_int_equal(a.calls, 1);
+    assert_int_equal(a.response.verdict, QUO_VERDICT_TIMEOUT);
+    assert_int_equal(a.response.outcome, QUO_UNKNOWN);
+    /* Whoever wants to know has it fenced; then it comes too late. */
+    struct quo_request resolve = put;
+    resolve.type = QUO_REQUEST_RESOLVE;
+    resolve.has_opid = true;
+    resolve.opid = a.response.opid;
+    resolve.since = a.response.since;
+    world_do(&w, 1, &resolve, &b);
+    assert_int_equal(b.response.change.code, QUO_CHANGE_FENCED);
+    world_deliver(&w, &late);
+    world_run(&w);
+    struct quo_request get = world_request(&w, 1, QUO_REQUEST_GET, key_of_proxy(2), NULL);
+    world_do(&w, 1, &get, &b);
+    assert_int_equal(b.response.verdict, QUO_VERDICT_ABSENT);
+}
+
 static void a_proxy_that_goes_away_may_have_done_it(void **state)
 {
     (void)state;
     world_init(&w, 3, 1);
-    struct quo_request add = world_request(&w, 0, QUO_REQUEST_ADD, key_of_proxy(2), NULL);
+    struct quo_request add = keyed(world_request(&w, 0, QUO_REQUEST_ADD, key_of_proxy(2), NULL), 1);
     struct quo_transport *seats = &w.services[0].seats;
 
     /* It had done it: the write finds itself. */
@@ -368,6 +406,7 @@ static void a_proxy_that_goes_away_may_have_done_it(void **state)
     /* It had not. */
     seats->events->on_up(seats->receiver, 3);
     world_skip(&w, QUO_WARM_IDLE_MS + 1);
+    add = keyed(add, 2);
     until_forwarded(&add);
     assert_int_equal(world_lose(&w, QUO_MESSAGE_FORWARD), 1);
     seats->events->on_down(seats->receiver, 3);
@@ -535,8 +574,10 @@ static void those_that_come_back_wait_for_their_turn(void **state)
     uint64_t prepares = WORLD_COUNTED(&w, 0, prepares);
     bool seen[14] = {false};
 
-    for (int i = 0; i < 12; i++)
+    for (unsigned i = 0; i < 12; i++) {
+        add = keyed(add, i);
         world_submit(&w, 0, &add, &many[i]);
+    }
     assert_int_equal(world_lose(&w, QUO_MESSAGE_FORWARD), 12);
     seats->events->on_down(seats->receiver, 3);
     assert_int_equal(WORLD_COUNTED(&w, 0, prepares), prepares + 1);
@@ -552,6 +593,7 @@ static void those_that_come_back_wait_for_their_turn(void **state)
     assert_in_range(WORLD_COUNTED(&w, 0, prepares), prepares + 12, prepares + 14);
     /* Without the proxy the key is as any other, and so it is when that cannot be told. */
     seats->events->on_up(seats->receiver, 3);
+    add = keyed(add, 12);
     world_do(&w, 0, &add, &a);
     assert_int_equal(reached(2), 1);
 }
@@ -562,7 +604,9 @@ static void who_comes_back_and_waits_too_long_is_unsure(void **state)
     struct quo_request add = contended();
     struct quo_transport *seats = &w.services[0].seats;
 
+    add = keyed(add, 1);
     world_submit(&w, 0, &add, &many[0]);
+    add = keyed(add, 2);
     add.consistency.timeout_ms = 100;
     world_submit(&w, 0, &add, &many[1]);
     world_lose(&w, QUO_MESSAGE_FORWARD);
@@ -733,7 +777,8 @@ static void an_answer_that_makes_no_sense_is_none(void **state)
     bad[8].code = QUO_CHANGE_NO_MEMORY + 1;
     for (size_t i = 0; i < QUO_COUNT(bad); i++) {
         world_init(&w, 3, 1);
-        struct quo_request put = world_request(&w, 0, QUO_REQUEST_PUT, key_of_proxy(2), "one");
+        struct quo_request put =
+            keyed(world_request(&w, 0, QUO_REQUEST_PUT, key_of_proxy(2), "one"), 1);
         struct world_frame forward = *until_forwarded(&put);
         /* Nor one of somebody else, or in another round. */
         deliver_forwarded(&forward, 2, &good);
@@ -796,6 +841,7 @@ int main(void)
         TEST(a_preempted_write_goes_to_the_proxy_of_its_key),
         TEST(at_home_it_goes_nowhere),
         TEST(it_goes_to_the_next_best_of_those_that_are_there),
+        TEST(what_another_proxy_has_without_a_key_is_left_to_it),
         TEST(a_proxy_that_goes_away_may_have_done_it),
         TEST(no_answer_leaves_the_outcome_unknown),
         TEST(a_proxy_that_takes_nothing_is_not_waited_for),
