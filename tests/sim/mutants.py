@@ -65,6 +65,8 @@ ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION", "FRESH_BY_ONE_PEER",
               "FRESH_ACROSS_EPOCHS"}
 # Likewise those of hints: tests/unit/server/mutants.
 ELSEWHERE |= {"HINT_DROPPED_EARLY", "HINT_RETAGGED"}
+# Likewise those of scans: tests/unit/service/mutants.
+ELSEWHERE |= {"SCAN_PAST_A_PAGE", "SCAN_DROPS_TOMBSTONES", "SCAN_UNREPAIRED"}
 
 
 def run(program, arguments, budget):
