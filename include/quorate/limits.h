@@ -95,6 +95,15 @@
 #define QUO_SCAN_REPAIRS_MAX 16u                 /* differing keys that one of them has repaired */
 #define QUO_SCAN_PATIENCE_MS 50u                 /* before more replicas are asked, at least */
 #define QUO_COLLECTION_NAME_MAX 1024u /* bytes of the name of a timeline, counter or set */
+#define QUO_PAGE_DEFAULT 100u         /* entries of a page unless the request says more */
+#define QUO_PAGE_VALUE_MAX (64u * 1024) /* bytes of a value that is shown in a page */
+#define QUO_PAGE_SCANS_MAX 8u           /* scans after which a page that has begun ends */
+#define QUO_ELEMENT_MAX 1024u           /* bytes of an element of a set */
+#define QUO_ELEMENTS_MAX 256u           /* elements in one request */
+#define QUO_JOBS_MAX 4096u              /* requests under way on one loop that take several steps */
+#define QUO_JOBS_BYTES_MAX (128u * 1024 * 1024) /* bytes that they hold */
+#define QUO_JOB_WINDOW 32u              /* operations that one of them has under way at once */
+#define QUO_DOTS_AT_ONCE 32u            /* of one element, that one of them deletes at once */
 
 /* Proxy */
 #define QUO_OPS_MAX 16384u                     /* operations in flight on one loop */

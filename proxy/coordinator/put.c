@@ -118,10 +118,13 @@ void quo_put_next_round(struct quo_put *put, struct quo_effects *effects)
 
 static void ask_for_tag(struct quo_put *put, struct quo_effects *effects)
 {
-    struct quo_effect *effect = quo_effects_add(effects, QUO_EFFECT_TAG);
-
     put->phase = QUO_PUT_TAG;
-    effect->version = put->seen;
+    if (!quo_version_is_none(put->options.version)) {
+        put->tag = put->options.version;
+        quo_put_begin_store(put, effects);
+        return;
+    }
+    quo_effects_add(effects, QUO_EFFECT_TAG)->version = put->seen;
 }
 
 static void judge_query(struct quo_put *put, struct quo_effects *effects)
@@ -226,7 +229,7 @@ static void start(struct quo_put *put, uint64_t now_us, struct quo_effects *effe
     put->phase = QUO_PUT_TAG;
     if (is_hopeless(put, effects))
         return;
-    if (put->options.want.strong && !QUO_MUTANT(NO_QUERY_PHASE))
+    if (put->options.want.strong && !put->options.is_new && !QUO_MUTANT(NO_QUERY_PHASE))
         begin_query(put, now_us, effects);
     else
         ask_for_tag(put, effects);
@@ -238,7 +241,8 @@ bool quo_put_try_other_clock(struct quo_put *put, struct quo_effects *effects)
 {
     uint64_t clock_ms;
 
-    if ((may_have_effect(put) && !QUO_MUTANT(RETAG_AFTER_SKEW)) ||
+    if (!quo_version_is_none(put->options.version) ||
+        (may_have_effect(put) && !QUO_MUTANT(RETAG_AFTER_SKEW)) ||
         !quo_clocks_choose(&put->clocks, put->options.want.w, put->seen, &clock_ms))
         return false;
     if (!quo_put_may_try_again(put, effects))

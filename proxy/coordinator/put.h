@@ -1,8 +1,8 @@
 /* A blind write or delete (api/PROTOCOLS.md, "Strong write" and "Eventual write").
  *
- *   strong:    QUERY ──▶ TAG ──▶ STORE ──▶ answer
- *   eventual:            TAG ──▶ STORE ──▶ answer
- *   to a counter:        TAG ──▶ SLOT ──▶ STORE ──▶ answer
+ *   strong:            QUERY ──▶ TAG ──▶ STORE ──▶ answer
+ *   eventual, new key:           TAG ──▶ STORE ──▶ answer
+ *   to a counter:                TAG ──▶ SLOT ──▶ STORE ──▶ answer
  *
  * A version that may be on some replica is never given up for another one: it could take effect
  * twice. So STORE goes back to TAG only when every replica provably refused, and back to itself,
@@ -29,6 +29,8 @@ struct quo_put_options {
     /* Then: of its Idempotency-Key, 0 if it has none. With one it goes to the same slot however
      * often it is sent, since only that slot knows it again. */
     uint64_t key_hash;
+    bool is_new; /* nobody else ever wrote the key: there is nothing to ask about first */
+    struct quo_version version; /* with it: that the record has; none: one is made */
 };
 
 enum quo_put_phase { QUO_PUT_QUERY = 1, QUO_PUT_TAG, QUO_PUT_SLOT, QUO_PUT_STORE };

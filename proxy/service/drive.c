@@ -1,5 +1,7 @@
 #include "proxy/service/drive.h"
 
+#include "proxy/collections/set.h"
+#include "proxy/collections/timeline.h"
 #include "proxy/service/addition.h"
 #include "proxy/service/apply.h"
 #include "proxy/service/deliver.h"
@@ -147,9 +149,13 @@ static void make_tag(struct quo_service *service, struct quo_op *op,
         agenda->next = quo_tick(service, agenda->tag);
         return;
     }
-    /* The record is this operation's own, made when it was submitted. */
-    struct quo_slice record = op->part[QUO_OP_RECORD];
+    /* Record and key are this operation's own, made when it was submitted. */
+    struct quo_slice record = op->part[QUO_OP_RECORD], key = op->part[QUO_OP_KEY];
     quo_record_set_version((uint8_t *)(uintptr_t)record.data, agenda->tag);
+    if (op->naming == QUO_NAMED_ENTRY)
+        quo_entry_key_set_version((uint8_t *)(uintptr_t)key.data, agenda->tag);
+    else if (op->naming == QUO_NAMED_DOT && !QUO_MUTANT(DOT_SHARED))
+        quo_dot_key_set((uint8_t *)(uintptr_t)key.data, key.len, agenda->tag);
 }
 
 /* The record made holds all that is still needed of the one found. */

@@ -58,6 +58,8 @@ struct quo_op {
     quo_answer_fn *answer; /* NULL once answered or abandoned */
     void *context;
     enum quo_request_type type;
+    enum quo_naming naming;
+    struct quo_version version; /* with QUO_NAMED_SO */
     bool is_consensus;
     bool is_started;  /* its coordinator is; until then it waits for its turn */
     bool is_answered; /* likewise; also of one that never started */

@@ -56,6 +56,7 @@ void quo_service_free(struct quo_service *service)
     if (service == NULL)
         return;
     quo_scans_free(service);
+    quo_jobs_free(&service->jobs);
     quo_ops_free(&service->ops);
     quo_deadlines_free(&service->deadlines);
     quo_routes_free(&service->routes);

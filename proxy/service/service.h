@@ -49,9 +49,9 @@ struct quo_service_options {
 };
 
 /* An ADD in kind crdt is no consensus write: it goes to the counter's slot at one replica. Its
- * collection is QUO_COLLECTION_COUNTER, its key the counter's prefix (quo_collection_prefix), and it
- * has no condition, no bounds and a level that is not strong. Without `opid` it is not known again.
- * Of its result only `replayed` says something. */
+ * collection is QUO_COLLECTION_COUNTER, its key the counter's prefix (quo_collection_prefix), and
+ * it has no condition, no bounds and a level that is not strong. Without `opid` it is not known
+ * again. Of its result only `replayed` says something. */
 enum quo_request_type {
     QUO_REQUEST_GET = 1,
     QUO_REQUEST_PUT,
@@ -62,11 +62,23 @@ enum quo_request_type {
     QUO_REQUEST_SETTLE,  /* of a move: makes the key's state hold under the newest epoch */
 };
 
+/* What names the record that a PUT makes. */
+enum quo_naming {
+    QUO_NAMED_BY_KEY = 0, /* the key; its version is above what was there */
+    /* Records of a collection that are new, each written by one operation only: nothing was there.
+     */
+    QUO_NAMED_ENTRY, /* its version, which comes into a key of quo_entry_key */
+    QUO_NAMED_DOT,   /* likewise, of quo_dot_key */
+    QUO_NAMED_SO,    /* the key, and a version that is given */
+};
+
 struct quo_request {
     enum quo_request_type type;
     const struct quo_namespace *ns; /* of the service's map */
     enum quo_collection collection; /* whose record the key is; then of a kind that has it */
     struct quo_slice key;           /* 1 to QUO_KEY_MAX bytes; copied */
+    enum quo_naming naming;         /* PUT */
+    struct quo_version version;     /* with QUO_NAMED_SO: of an operation of this service */
     struct quo_consistency consistency;
     /* Of a write; see struct quo_change. Slices are copied. A PATCH passes quo_json_check. */
     enum quo_condition_type condition;
@@ -152,7 +164,7 @@ struct quo_service_stats {
     _Atomic uint64_t prepares, accepts; /* phases of consensus writes that were started */
     _Atomic uint64_t warm_starts, warm_hits, preemptions, forwards, forwarded_in, replays, declined,
         queued;
-    _Atomic uint64_t additions; /* to counters of kind crdt that took effect */
+    _Atomic uint64_t additions;                    /* to counters of kind crdt that took effect */
     _Atomic uint64_t looks, repairs, repairs_shed; /* of reads that had answered */
     _Atomic uint64_t mends;                        /* keys settled because a node asked */
     struct quo_histogram scan_latency;

@@ -40,6 +40,8 @@ static void init_put(struct quo_service *service, struct quo_op *op, const struc
         .above = op->above,
         .adds = op->type == QUO_REQUEST_ADD,
         .key_hash = quo_addition_key_hash(op),
+        .is_new = op->naming != QUO_NAMED_BY_KEY,
+        .version = op->version,
     };
 
     quo_coordinator_put(&op->coordinator, plan, &options);

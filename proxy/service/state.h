@@ -6,6 +6,7 @@
 #include "proxy/coordinator/hedge.h"
 #include "proxy/service/contended.h"
 #include "proxy/service/deadlines.h"
+#include "proxy/service/jobs.h"
 #include "proxy/service/mend.h"
 #include "proxy/service/queue.h"
 #include "proxy/service/repair.h"
@@ -35,6 +36,7 @@ struct quo_service {
     struct quo_repairs repairs;
     struct quo_mends mends;
     struct quo_scans scans;
+    struct quo_jobs jobs;
     struct quo_hedge phases; /* only observes: how long PREP and ACC take */
     uint64_t name_seed;
     struct quo_seats seats;

@@ -12,6 +12,9 @@ static void check_request(const struct quo_request *request)
 
     QUO_REQUIRE(request->key.len >= 1 && request->key.len <= QUO_KEY_MAX);
     QUO_REQUIRE(quo_collection_fits(quo_collection_ns(0, request->collection), request->ns->kind));
+    QUO_REQUIRE(request->naming == QUO_NAMED_BY_KEY ||
+                (request->collection != QUO_COLLECTION_NONE && request->type == QUO_REQUEST_PUT));
+    QUO_REQUIRE((request->naming == QUO_NAMED_SO) != quo_version_is_none(request->version));
     QUO_REQUIRE(request->value.len <= QUO_VALUE_MAX);
     QUO_REQUIRE(request->content_type.len <= QUO_CONTENT_TYPE_MAX);
     QUO_REQUIRE(request->ttl_ms <= QUO_TTL_MAX_MS);
@@ -51,7 +54,7 @@ static enum quo_status copy_key(struct quo_service *service, struct quo_op *op,
 static enum quo_status make_record(struct quo_service *service, struct quo_op *op,
                                    const struct quo_request *request)
 {
-    struct quo_record record = {.flags = QUO_RECORD_BLIND};
+    struct quo_record record = {.flags = QUO_RECORD_BLIND, .version = request->version};
     uint8_t *out;
 
     if (request->type == QUO_REQUEST_DELETE) {
@@ -184,6 +187,8 @@ static void fill(struct quo_service *service, struct quo_op *op, const struct qu
     op->want = op->is_consensus ? consensus_want(request) : request->consistency;
     op->fresh = request->fresh;
     op->above = request->above;
+    op->naming = request->naming;
+    op->version = request->version;
     if (handed == NULL)
         return;
     op->origin.is_set = true;
