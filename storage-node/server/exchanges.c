@@ -124,6 +124,16 @@ static int peer_of(const struct quo_exchanges *x, uint64_t replica)
     return -1;
 }
 
+/* The other one asks, if it knows that it holds the partition: who has not heard of the epoch that
+ * made it a replica asks nobody. It hears of it from the question itself. */
+static bool may_tell(const struct quo_server *server, uint32_t partition, uint32_t peer)
+{
+    const struct quo_exchange_peer *to = &server->exchanges->peers[peer];
+    return to->up && to->replica < server->replica &&
+           quo_pairs_share(server, partition, to->replica) &&
+           server->partitions[partition].adopting == NULL && !QUO_MUTANT(EPOCH_NOT_TOLD);
+}
+
 /* Whether they are a pair that can be compared now. */
 static bool is_possible(const struct quo_server *server, uint32_t partition, uint32_t peer)
 {
@@ -187,7 +197,7 @@ static uint32_t count_pairs(const struct quo_server *server)
     uint32_t count = 0;
     for (uint32_t i = 0; i < server->partition_count; i++)
         for (uint32_t member = 0; member < server->partitions[i].entry.n; member++)
-            count += quo_pairs_is(server, i, server->partitions[i].entry.replicas[member]);
+            count += quo_pairs_share(server, i, server->partitions[i].entry.replicas[member]);
     return count;
 }
 
@@ -211,7 +221,8 @@ static bool take_turn(struct quo_server *server, uint64_t now_us, struct quo_rec
         const struct quo_entry *entry = &server->partitions[x->partition].entry;
         while (x->member < entry->n) {
             int peer = peer_of(x, entry->replicas[x->member++]);
-            if (peer >= 0 && is_possible(server, x->partition, (uint32_t)peer)) {
+            if (peer >= 0 && (is_possible(server, x->partition, (uint32_t)peer) ||
+                              may_tell(server, x->partition, (uint32_t)peer))) {
                 *ret = (struct quo_recheck){.partition = x->partition, .peer = (uint32_t)peer};
                 return true;
             }
@@ -361,13 +372,15 @@ static void start(struct quo_server *server, struct quo_comparison *c,
                   const struct quo_recheck *pair)
 {
     const struct quo_entry *entry = &server->partitions[pair->partition].entry;
+    uint64_t replica = server->exchanges->peers[pair->peer].replica;
     int ours = quo_pairs_place(entry, server->replica);
-    int theirs = quo_pairs_place(entry, server->exchanges->peers[pair->peer].replica);
+    int theirs = quo_pairs_place(entry, replica);
     *c = (struct quo_comparison){
         .active = true,
         .partition = pair->partition,
         .peer = pair->peer,
         .again = pair->again,
+        .tells = replica < server->replica,
         .entry = *entry,
         .replicas = (uint8_t)(QUO_MAX(ours, theirs) + 1),
         .began_us = quo_mono_us(server->env),
@@ -390,6 +403,10 @@ static void on_hashes(struct quo_server *server, struct quo_comparison *c,
     size_t count = c->asked == QUO_EXCHANGE_ASK_ROOT ? 1 : 64;
     if (message->status == QUO_WRONG_EPOCH)
         quo_exchanges_learn(server, c, message->entry);
+    if (c->tells) {
+        finish(server, c);
+        return;
+    }
     if (message->status != QUO_OK || message->hashes.len != 8 * count || !still_fits(server, c)) {
         quo_exchanges_give_up(server, c);
         return;

@@ -2,11 +2,11 @@
  * trees (tree_answers.c), and compares its partitions with theirs (exchanges.c), finds the keys
  * that differ (exchange_keys.c) and mends them (exchange_mend.c).
  *
- * Of two replicas the one with the smaller id asks. All partitions and peers get their turn once in
- * QUO_EXCHANGE_EVERY_MS, unless the options say otherwise; a peer that came up is gone through at
- * once. Several comparisons are under way, since each mostly pauses; one of them at a time goes
- * through keys. All together spend QUO_EXCHANGE_RATE bytes a second at most, and rest while writes
- * queue up.
+ * Of two replicas the one with the smaller id asks; the other one only tells it of the partition.
+ * All partitions and peers get their turn once in QUO_EXCHANGE_EVERY_MS, unless the options say
+ * otherwise; a peer that came up is gone through at once. Several comparisons are under way, since
+ * each mostly pauses; one of them at a time goes through keys. All together spend QUO_EXCHANGE_RATE
+ * bytes a second at most, and rest while writes queue up.
  */
 #ifndef QUORATE_NODE_SERVER_EXCHANGES_H
 #define QUORATE_NODE_SERVER_EXCHANGES_H
@@ -68,6 +68,7 @@ struct quo_comparison {
     bool active;
     bool wants_keys; /* it waits for its turn with them */
     bool again;      /* as of the pair */
+    bool tells;      /* it asks once, for the sake of the entry that goes with the question */
     uint32_t partition, peer;
     struct quo_entry entry; /* under which both hold the partition */
     uint8_t replicas;       /* of the namespaces that both hold */

@@ -2,17 +2,15 @@
 
 #include "storage-node/server/internal.h"
 
-#define PART_SHIFT 56
-
 uint64_t quo_mesh_id(struct quo_server *server, enum quo_mesh_part part)
 {
-    return (uint64_t)part << PART_SHIFT | ++server->last_mesh_id;
+    return (uint64_t)part << QUO_MESH_PART_SHIFT | ++server->last_mesh_id;
 }
 
 static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *frame)
 {
     struct quo_server *server = receiver;
-    switch (frame->id >> PART_SHIFT) {
+    switch (frame->id >> QUO_MESH_PART_SHIFT) {
     case QUO_MESH_EXCHANGES:
         quo_exchanges_on_frame(server, (uint32_t)peer, frame);
         break;

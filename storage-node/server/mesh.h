@@ -8,6 +8,8 @@
 
 struct quo_server;
 
+#define QUO_MESH_PART_SHIFT 56 /* of ids */
+
 enum quo_mesh_part {
     QUO_MESH_EXCHANGES = 1, /* exchanges.h */
     QUO_MESH_HINTS,         /* hints.h */

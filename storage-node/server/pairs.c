@@ -10,11 +10,16 @@ int quo_pairs_place(const struct quo_entry *entry, uint64_t replica)
     return -1;
 }
 
-bool quo_pairs_is(const struct quo_server *server, uint32_t partition, uint64_t replica)
+bool quo_pairs_share(const struct quo_server *server, uint32_t partition, uint64_t replica)
 {
     const struct quo_entry *entry = &server->partitions[partition].entry;
-    return replica > server->replica && entry->state == QUO_ENTRY_NORMAL &&
+    return replica != server->replica && entry->state == QUO_ENTRY_NORMAL &&
            quo_pairs_place(entry, server->replica) >= 0 && quo_pairs_place(entry, replica) >= 0;
+}
+
+bool quo_pairs_is(const struct quo_server *server, uint32_t partition, uint64_t replica)
+{
+    return replica > server->replica && quo_pairs_share(server, partition, replica);
 }
 
 struct quo_pair *quo_pairs_find(const struct quo_server *server, uint32_t partition,

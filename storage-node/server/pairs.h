@@ -25,7 +25,9 @@ struct quo_pair {
 
 /* Index among the entry's replicas, -1 if it is none of them. */
 int quo_pairs_place(const struct quo_entry *entry, uint64_t replica);
-/* Whether the partition is one that both hold, and we are the one who compares. */
+/* Whether the partition is one that both hold, and it is not moving. */
+bool quo_pairs_share(const struct quo_server *server, uint32_t partition, uint64_t replica);
+/* And whether we are the one who compares. */
 bool quo_pairs_is(const struct quo_server *server, uint32_t partition, uint64_t replica);
 /* Returns NULL when nothing is known. Requires a mesh. */
 struct quo_pair *quo_pairs_find(const struct quo_server *server, uint32_t partition,
