@@ -37,7 +37,7 @@ static const struct sim_disk *disk_of(const struct sim *sim, const struct quo_en
 
 /* Whether what is left of the replicas hold the same; else *ret_key is one that differs, or
  * SIM_KEYS_MAX. */
-static bool is_equal(const struct sim *sim, uint32_t partition, uint32_t *ret_key)
+static bool is_equal(struct sim *sim, uint32_t partition, uint32_t *ret_key)
 {
     const struct quo_entry *entry = entry_of(sim, partition);
     const struct sim_disk *first = NULL;
@@ -45,14 +45,17 @@ static bool is_equal(const struct sim *sim, uint32_t partition, uint32_t *ret_ke
         const struct sim_disk *disk = disk_of(sim, entry, i);
         if (disk == NULL)
             continue;
-        if (first != NULL && !sim_disk_same(first, disk, partition, ret_key))
+        if (first != NULL && !sim_disk_same(first, disk, partition, ret_key)) {
+            sim_note(sim, "node%u and node%u differ in partition %u", first->node, disk->node,
+                     partition);
             return false;
+        }
         first = disk;
     }
     return true;
 }
 
-static bool all_equal(const struct sim *sim, uint32_t *ret_key)
+static bool all_equal(struct sim *sim, uint32_t *ret_key)
 {
     for (uint32_t i = 0; i < sim->swarm.partitions; i++)
         if (!is_equal(sim, i, ret_key))

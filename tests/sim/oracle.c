@@ -1,6 +1,7 @@
 #include <xxhash.h>
 
 #include "sim.h"
+#include "storage-node/server/mesh.h"
 
 void sim_accuse(struct sim *sim, uint32_t key, const char *format, ...)
 {
@@ -130,28 +131,49 @@ void sim_oracle_sent(const struct sim_process *proxy, const struct sim_frame *fr
 }
 
 /* Nodes pass on what they hold, as it is. */
-static void judge_relayed(const struct sim_process *node, uint32_t ns, struct quo_slice key_bytes,
-                          struct quo_slice record)
+static void judge_relayed(const struct sim_process *node, uint32_t key, struct quo_slice record)
 {
     struct sim *sim = sim_world;
-    uint32_t key = sim_key_index(ns, key_bytes);
     const struct sim_known_version *known = know_record(sim, key, record);
     if (known != NULL && !known->accepted)
         sim_accuse(sim, key, "%s passes on what no node has taken", sim_process_name(node));
 }
 
+/* What two nodes mend differed when they looked first, and so one of them had it then. */
+static void judge_haste(const struct sim_process *node, uint32_t to, uint64_t id, uint32_t key)
+{
+    struct sim *sim = sim_world;
+    uint32_t pause_ms = sim->swarm.exchange_pause_ms;
+    uint64_t ours = sim->first_held[node->number][key], theirs = sim->first_held[to][key];
+    uint64_t first = ours != 0 && (theirs == 0 || ours < theirs) ? ours : theirs;
+    if (pause_ms == 0)
+        pause_ms = QUO_EXCHANGE_PAUSE_MS;
+    if (id >> QUO_MESH_PART_SHIFT == QUO_MESH_EXCHANGES && sim->now - first < pause_ms * SIM_MS)
+        sim_accuse(sim, key, "%s mends what may still be under way", sim_process_name(node));
+}
+
 void sim_oracle_relayed(const struct sim_process *node, uint32_t to, const struct sim_frame *frame)
 {
-    struct quo_slice body = quo_slice(frame->body, frame->len);
+    struct quo_slice body = quo_slice(frame->body, frame->len), record = quo_slice(NULL, 0);
+    struct quo_msg_query query;
     struct quo_msg_store store;
     struct quo_msg_acc acc;
+    uint32_t key = SIM_KEYS_MAX;
     const char *name = type_name(frame->type);
-    sim_note(sim_world, "%s asks node%u #%llu: %s", sim_process_name(node), to,
-             (unsigned long long)frame->id & 0xffffff, name != NULL ? name : "to compare");
-    if (frame->type == QUO_MESSAGE_STORE && quo_msg_store_decode(body, &store) == QUO_OK)
-        judge_relayed(node, store.ns, store.key, store.record);
-    else if (frame->type == QUO_MESSAGE_ACC && quo_msg_acc_decode(body, &acc) == QUO_OK)
-        judge_relayed(node, acc.ns, acc.key, acc.record);
+    sim_note(sim_world, "%s asks node%u #%llx: %s", sim_process_name(node), to,
+             (unsigned long long)frame->id, name != NULL ? name : "to compare");
+    if (frame->type == QUO_MESSAGE_QUERY && quo_msg_query_decode(body, &query) == QUO_OK) {
+        key = sim_key_index(query.ns, query.key);
+    } else if (frame->type == QUO_MESSAGE_STORE && quo_msg_store_decode(body, &store) == QUO_OK) {
+        key = sim_key_index(store.ns, store.key);
+        record = store.record;
+    } else if (frame->type == QUO_MESSAGE_ACC && quo_msg_acc_decode(body, &acc) == QUO_OK) {
+        key = sim_key_index(acc.ns, acc.key);
+        record = acc.record;
+    }
+    judge_relayed(node, key, record);
+    if (key < SIM_KEYS_MAX)
+        judge_haste(node, to, frame->id, key);
 }
 
 /* A node put the record in the place of what it had. */
@@ -411,6 +433,8 @@ void sim_oracle_applied(struct sim_disk *disk, const struct sim_cell *cell,
         sim_accuse(sim, key, "%s wrote what is not a record", name);
         return;
     }
+    if (sim->first_held[disk->node][key] == 0)
+        sim->first_held[disk->node][key] = sim->now;
     disk->touched |= 1u << key;
     disk->replaced |= 1u << key;
     struct quo_slice bytes = quo_slice(after->bytes, after->len);

@@ -179,6 +179,7 @@ static void reset(struct sim *sim, uint64_t seed, const struct sim_swarm *swarm)
     memset(sim->request_count, 0, sizeof sim->request_count);
     memset(sim->claimed, 0, sizeof sim->claimed);
     memset(sim->sworn, 0, sizeof sim->sworn);
+    memset(sim->first_held, 0, sizeof sim->first_held);
     memset(sim->served_epoch, 0, sizeof sim->served_epoch);
     memset(sim->replied_at, 0, sizeof sim->replied_at);
     memset(sim->limit, 0, sizeof sim->limit);

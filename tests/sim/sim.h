@@ -418,6 +418,7 @@ struct sim {
     uint32_t request_count[SIM_NODES_MAX];
     struct quo_version claimed[SIM_NODES_MAX][SIM_KEYS_MAX];  /* highest version in any answer */
     struct quo_version sworn[SIM_NODES_MAX][SIM_KEYS_MAX];    /* likewise, said to be on disk */
+    uint64_t first_held[SIM_NODES_MAX][SIM_KEYS_MAX];         /* when; 0: never */
     uint32_t served_epoch[SIM_NODES_MAX][SIM_PARTITIONS_MAX]; /* highest epoch answered under */
     uint64_t limit[SIM_PROXIES_MAX][SIM_KEYS_MAX]; /* the last deadline of any operation there */
     uint64_t replied_at[SIM_PROXIES_MAX][SIM_NODES_MAX]; /* stamp of the last reply received */
