@@ -93,6 +93,7 @@
 #define QUO_SCAN_PAGE_MAX (4u * 1024 * 1024)     /* bytes found, after which it asks no more */
 #define QUO_SCAN_MEMORY_MAX (128u * 1024 * 1024) /* bytes that those of one loop hold */
 #define QUO_SCAN_REPAIRS_MAX 16u                 /* differing keys that one of them has repaired */
+#define QUO_LIST_WINDOW 16u                      /* partitions that a listing scans at once */
 #define QUO_SCAN_PATIENCE_MS 50u                 /* before more replicas are asked, at least */
 #define QUO_COLLECTION_NAME_MAX 1024u /* bytes of the name of a timeline, counter or set */
 #define QUO_PAGE_DEFAULT 100u         /* entries of a page unless the request says more */

@@ -233,6 +233,13 @@ bool quo_ask_parse_query(struct quo_slice query, struct quo_ask *ret, struct quo
     return true;
 }
 
+bool quo_ask_is_parameter(struct quo_slice name)
+{
+    enum member member;
+
+    return find_member(name, &member);
+}
+
 static bool set_header_member(const struct quo_sf_parameter *parameter, unsigned *seen,
                               struct quo_ask *ask, struct quo_problem *problem)
 {

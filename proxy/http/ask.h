@@ -13,6 +13,9 @@
  * Returns true with *ret, or false with a BAD_QUERY or BAD_CONSISTENCY problem. */
 bool quo_ask_parse_query(struct quo_slice query, struct quo_ask *ret, struct quo_problem *problem);
 
+/* Whether there may be a parameter of this name. */
+bool quo_ask_is_parameter(struct quo_slice name);
+
 /* Reads the value of a Consistency header: a Structured Field Item, a Token with Parameters.
  * Returns true with *ret, or false with a BAD_HEADER or BAD_CONSISTENCY problem. */
 bool quo_ask_parse_header(struct quo_slice field, struct quo_ask *ret, struct quo_problem *problem);
