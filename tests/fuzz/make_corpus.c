@@ -187,7 +187,9 @@ static void fill_requests_of_nodes(void)
     sample.mend = (struct quo_msg_mend){.ns = 1, .key = part.key};
     sample.floor = (struct quo_msg_floor){
         .partition = 5, .entry = part.entry, .stage = 1, .floor = part.version};
-    sample.debt.epoch = 4;
+    sample.equal = (struct quo_msg_equal){
+        .partition = 5, .entry = part.entry, .replica = 11, .since_us = 5000000};
+    sample.debt.now_ms = 1000;
     sample.fresh = (struct quo_msg_fresh){.partition = 5, .entry = part.entry, .ns = 1};
 }
 
@@ -207,7 +209,8 @@ static void fill_answers(void)
         .more = 1, .sealed = {7, 8}, .now_ms = 1000, .items = part.scan_items};
     sample.debts =
         (struct quo_msg_debts){.pairs = 6, .differing = 1, .hints = quo_slice(hints, sizeof hints)};
-    sample.freshness.age_ms = 250;
+    sample.freshness =
+        (struct quo_msg_freshness){.partition = 5, .ns = 1, .epoch = 4, .age_ms = 250};
 }
 
 static void fill_forwards(void)
