@@ -35,14 +35,15 @@
 /* The longest frame taken from a stranger. */
 #define QUO_LINK_GREETING_MAX 512u
 
-/* Message types below the first are the link's own; below the second come requests, then replies,
- * and among those one more request. */
+/* Message types below the first are the link's own; below the second come requests, one of which is
+ * not answered, then replies, and among those one more request. */
 #define QUO_LINK_REQUEST_TYPE 16u
 #define QUO_LINK_REPLY_TYPE 32u
 static inline bool quo_link_is_request(uint8_t type)
 {
     return type == QUO_MESSAGE_FORWARD ||
-           (type >= QUO_LINK_REQUEST_TYPE && type < QUO_LINK_REPLY_TYPE);
+           (type >= QUO_LINK_REQUEST_TYPE && type < QUO_LINK_REPLY_TYPE &&
+            type != QUO_MESSAGE_EQUAL);
 }
 static inline bool quo_link_is_reply(uint8_t type)
 {

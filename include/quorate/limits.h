@@ -95,16 +95,16 @@
 #define QUO_SCAN_REPAIRS_MAX 16u                 /* differing keys that one of them has repaired */
 #define QUO_LIST_WINDOW 16u                      /* partitions that a listing scans at once */
 #define QUO_SCAN_PATIENCE_MS 50u                 /* before more replicas are asked, at least */
-#define QUO_COLLECTION_NAME_MAX 1024u /* bytes of the name of a timeline, counter or set */
-#define QUO_PAGE_DEFAULT 100u         /* entries of a page unless the request says more */
+#define QUO_COLLECTION_NAME_MAX 1024u   /* bytes of the name of a timeline, counter or set */
+#define QUO_PAGE_DEFAULT 100u           /* entries of a page unless the request says more */
 #define QUO_PAGE_VALUE_MAX (64u * 1024) /* bytes of a value that is shown in a page */
 #define QUO_PAGE_SCANS_MAX 8u           /* scans after which a page that has begun ends */
 #define QUO_ELEMENT_MAX 1024u           /* bytes of an element of a set */
 #define QUO_ELEMENTS_MAX 256u           /* elements in one request */
 #define QUO_JOBS_MAX 4096u              /* requests under way on one loop that take several steps */
 #define QUO_JOBS_BYTES_MAX (128u * 1024 * 1024) /* bytes that they hold */
-#define QUO_JOB_WINDOW 32u              /* operations that one of them has under way at once */
-#define QUO_DOTS_AT_ONCE 32u            /* of one element, that one of them deletes at once */
+#define QUO_JOB_WINDOW 32u   /* operations that one of them has under way at once */
+#define QUO_DOTS_AT_ONCE 32u /* of one element, that one of them deletes at once */
 
 /* Proxy */
 #define QUO_OPS_MAX 16384u                     /* operations in flight on one loop */
@@ -114,10 +114,13 @@
 #define QUO_TIMEOUT_MIN_MS 1u
 #define QUO_TIMEOUT_MAX_MS 60000u
 #define QUO_STALE_MAX_MS 86400000u /* the largest max-stale of a read at level bounded */
-#define QUO_ATTEMPTS_MAX 64u       /* restarts of one operation's protocol before it gives up */
-#define QUO_CONDITIONS_MAX 16u     /* entity tags in one If-Match of a write */
-#define QUO_KEY_QUEUE_MAX 1024u    /* writes of one key that wait for their turn on one loop */
-#define QUO_WARM_MAX 4096u         /* keys of which one loop holds the next promise */
+#define QUO_FRESH_EVERY_MS 5000u   /* how often one loop asks how fresh a partition is, at most... \
+                                    */
+#define QUO_FRESH_STALE_MIN_MS 1000u /* ...for bounds that are not shorter */
+#define QUO_ATTEMPTS_MAX 64u         /* restarts of one operation's protocol before it gives up */
+#define QUO_CONDITIONS_MAX 16u       /* entity tags in one If-Match of a write */
+#define QUO_KEY_QUEUE_MAX 1024u      /* writes of one key that wait for their turn on one loop */
+#define QUO_WARM_MAX 4096u           /* keys of which one loop holds the next promise */
 #define QUO_WARM_BYTES_MAX (32u * 1024 * 1024) /* of their records */
 #define QUO_WARM_RECORD_MAX 16384u             /* bytes of a record worth keeping for that */
 #define QUO_WARM_IDLE_MS 5000u                 /* how long an unused promise is kept */

@@ -28,6 +28,8 @@ static void count_answer(struct quo_service *service, const struct quo_op *op,
     quo_count(&stats->restarts, outcome->restarts);
     if (response->receipt.repaired)
         quo_count(&stats->write_backs, 1);
+    if (response->receipt.is_bounded && response->receipt.bound_ms > 0)
+        quo_count(&stats->bounded_alone, 1);
     if (response->outcome == QUO_UNKNOWN)
         quo_count(&stats->unknown_outcomes, 1);
     if (response->change.replayed)
@@ -152,6 +154,7 @@ void quo_deliver(struct quo_service *service, struct quo_op *op, const struct qu
     if (response.verdict == QUO_VERDICT_DECLINED && op->result.code == QUO_CHANGE_BOUND)
         response.receipt.version = op->result.changed;
     count_answer(service, op, outcome, &response);
+    quo_bounds_note(service, op, outcome);
     quo_answer_fn *answer = op->answer;
     op->answer = NULL;
     op->is_answered = true;

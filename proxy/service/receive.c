@@ -87,6 +87,8 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
 
     if (frame->type == QUO_MESSAGE_MEND)
         quo_mend_take(service, frame);
+    if (frame->type == QUO_MESSAGE_FRESHNESS)
+        quo_bounds_on_frame(service, peer, frame);
     if (quo_scans_own(frame->id)) {
         quo_scans_on_frame(service, peer, frame);
         return;

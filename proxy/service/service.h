@@ -167,6 +167,8 @@ struct quo_service_stats {
     _Atomic uint64_t additions;                    /* to counters of kind crdt that took effect */
     _Atomic uint64_t looks, repairs, repairs_shed; /* of reads that had answered */
     _Atomic uint64_t mends;                        /* keys settled because a node asked */
+    _Atomic uint64_t bounded_alone; /* bounded reads that needed no quorum for their proof */
+    _Atomic uint64_t fresh_asked;   /* FRESH requests */
     struct quo_histogram scan_latency;
     _Atomic uint64_t scan_verdicts[QUO_VERDICTS];
     _Atomic uint64_t scan_rounds, scan_items, scan_differences; /* keys that replicas had apart */

@@ -28,6 +28,8 @@ static void init_get(struct quo_service *service, struct quo_op *op, const struc
         .look_further = quo_repair_looks_further(service, op, seed),
     };
 
+    if (op->want.level == QUO_LEVEL_BOUNDED)
+        quo_bounds_find(service, op, plan, &options.proofs);
     quo_coordinator_get(&op->coordinator, plan, &options);
 }
 

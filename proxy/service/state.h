@@ -4,6 +4,7 @@
 #define QUORATE_SERVICE_STATE_H
 
 #include "proxy/coordinator/hedge.h"
+#include "proxy/service/bounds.h"
 #include "proxy/service/contended.h"
 #include "proxy/service/deadlines.h"
 #include "proxy/service/jobs.h"
@@ -35,6 +36,7 @@ struct quo_service {
     struct quo_contended contended;
     struct quo_repairs repairs;
     struct quo_mends mends;
+    struct quo_bounds bounds;
     struct quo_scans scans;
     struct quo_jobs jobs;
     struct quo_hedge phases; /* only observes: how long PREP and ACC take */

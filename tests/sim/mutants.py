@@ -62,7 +62,7 @@ ELSEWHERE = {"SESSION_NOT_ESCALATED", "SESSION_WRITE_BELOW"}
 ELSEWHERE |= {"EXPIRED_IS_THERE", "TTL_OF_BALLOT"}
 # Likewise those of bounded reads, there and in tests/unit/server/mutants.
 ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION", "FRESH_BY_ONE_PEER",
-              "FRESH_ACROSS_EPOCHS"}
+              "FRESH_ACROSS_EPOCHS", "BOUND_FROM_THE_END"}
 # Likewise those of hints: tests/unit/server/mutants.
 ELSEWHERE |= {"HINT_DROPPED_EARLY", "HINT_RETAGGED"}
 # Likewise those of scans: tests/unit/service/mutants.
