@@ -153,6 +153,12 @@
 #define QUO_COUNTER_BODY_MAX 4096u /* bytes of the JSON that adds to a counter */
 #define QUO_REQUEST_ID_MAX 128u    /* bytes of a Request-Id that is echoed */
 
+/* Batches */
+#define QUO_HTTP_BATCH_BODY_MAX (8u * 1024 * 1024) /* bytes of one */
+#define QUO_HTTP_BATCH_LINE_MAX (2u * 1024 * 1024) /* bytes of a line */
+#define QUO_HTTP_BATCH_LINES_MAX 10000u
+#define QUO_HTTP_BATCH_WINDOW 16u /* lines of one under way at once */
+
 /* A value this small rides in every replica's reply; for a larger one a single replica is asked. */
 #define QUO_INLINE_VALUE_MAX 4096u
 

@@ -14,8 +14,9 @@
 /* One answer. Header values borrow from `text`, from the record, or are static. */
 struct quo_answer {
     int status;
-    bool has_length;       /* Content-Length is sent */
-    struct quo_slice body; /* borrowed; `document`, the record's value, or a page */
+    enum quo_effectuality outcome; /* of a write */
+    bool has_length;               /* Content-Length is sent */
+    struct quo_slice body;         /* borrowed; `document`, the record's value, or a page */
     size_t header_count;
     struct quo_http_header headers[QUO_ANSWER_HEADERS_MAX];
     size_t text_len;

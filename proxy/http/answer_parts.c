@@ -60,6 +60,7 @@ void quo_answer_add_timing(struct quo_answer *answer, const struct quo_answer_fa
 void quo_answer_begin(struct quo_answer *answer, int status, const struct quo_answer_facts *facts)
 {
     answer->status = status;
+    answer->outcome = status < 400 ? QUO_APPLIED : QUO_NOT_APPLIED;
     answer->has_length = true;
     answer->body = quo_slice(NULL, 0);
     answer->header_count = 0;
@@ -151,6 +152,7 @@ void quo_answer_add_document(struct quo_answer *answer, const struct quo_problem
     const struct quo_problem_info *info = quo_problem_info(problem->type);
     char number[16];
 
+    answer->outcome = problem->outcome;
     if (info->retry_after_s > 0) {
         snprintf(number, sizeof number, "%u", info->retry_after_s);
         quo_answer_add_copy(answer, "retry-after", number);

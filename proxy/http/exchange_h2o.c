@@ -23,31 +23,49 @@ static void free_exchange(struct quo_exchange *exchange)
     h2o_mem_free_recycle(&exchange->http->exchanges, exchange);
 }
 
-static void on_request_gone(void *data)
+/* A client that asks much and waits for nothing is a flood. */
+static void count_cancelled(struct quo_exchange *exchange, uint64_t now_us)
 {
-    struct quo_exchange *exchange = ((struct anchor *)data)->exchange;
     struct quo_connection *connection = exchange->connection;
-    struct quo_http *http = exchange->http;
-    uint64_t now_us = quo_mono_us(http->env);
 
-    exchange->request = NULL;
-    connection->open--;
-    connection->armed = NULL;
-    connection->quiet_since = now_us;
-    connection->partial_since = 0;
-    if (!exchange->pending) {
-        if (h2o_linklist_is_linked(&exchange->link))
-            h2o_linklist_unlink(&exchange->link);
-        free_exchange(exchange);
-        return;
-    }
-    quo_count(&http->stats.cancelled, 1);
+    quo_count(&exchange->http->stats.cancelled, 1);
     if (connection->guard != NULL && !connection->cut) {
         enum quo_flood flood = quo_guard_cancelled(connection->guard, now_us);
 
         if (flood != QUO_FLOOD_NONE)
             quo_connection_flooded(connection, flood);
     }
+}
+
+static void on_request_gone(void *data)
+{
+    struct quo_exchange *exchange = ((struct anchor *)data)->exchange;
+    struct quo_connection *connection = exchange->connection;
+    uint64_t now_us = quo_mono_us(exchange->http->env);
+
+    exchange->request = NULL;
+    connection->open--;
+    connection->armed = NULL;
+    connection->quiet_since = now_us;
+    connection->partial_since = 0;
+    if (exchange->pending || (exchange->batch != NULL && quo_batch_gone(exchange->batch)))
+        count_cancelled(exchange, now_us);
+    if (exchange->pending)
+        return;
+    quo_exchange_sent(exchange);
+    free_exchange(exchange);
+}
+
+void quo_exchange_unsent(struct quo_exchange *exchange)
+{
+    exchange->answered_us = quo_mono_us(exchange->http->env);
+    h2o_linklist_insert(&exchange->http->unsent, &exchange->link);
+}
+
+void quo_exchange_sent(struct quo_exchange *exchange)
+{
+    if (h2o_linklist_is_linked(&exchange->link))
+        h2o_linklist_unlink(&exchange->link);
 }
 
 void quo_exchange_disown(struct quo_exchange *exchange)
@@ -68,18 +86,35 @@ static struct quo_slice keep(h2o_req_t *request, h2o_iovec_t text)
     return quo_slice(copy.base, copy.len);
 }
 
-static struct quo_exchange *new_exchange(struct quo_http *http, h2o_req_t *request)
+static struct quo_exchange *make_exchange(struct quo_http *http, struct quo_connection *connection,
+                                          h2o_req_t *request)
 {
     struct quo_exchange *exchange = h2o_mem_alloc_recycle(&http->exchanges, sizeof *exchange);
+
+    memset(exchange, 0, offsetof(struct quo_exchange, request_id));
+    exchange->http = http;
+    exchange->connection = connection;
+    exchange->request = request;
+    exchange->started_us = quo_mono_us(http->env);
+    return exchange;
+}
+
+struct quo_exchange *quo_exchange_of_line(struct quo_exchange *batch, struct quo_line *line)
+{
+    struct quo_exchange *exchange = make_exchange(batch->http, batch->connection, batch->request);
+
+    exchange->line = line;
+    memcpy(exchange->request_id, batch->request_id, sizeof exchange->request_id);
+    return exchange;
+}
+
+static struct quo_exchange *new_exchange(struct quo_http *http, h2o_req_t *request)
+{
+    struct quo_exchange *exchange = make_exchange(http, quo_connection_of(request), request);
     struct anchor *anchor = h2o_mem_alloc_shared(&request->pool, sizeof *anchor, on_request_gone);
 
     quo_count(&http->stats.requests, 1);
-    memset(exchange, 0, offsetof(struct quo_exchange, request_id));
-    exchange->http = http;
-    exchange->connection = quo_connection_of(request);
     exchange->connection->open++;
-    exchange->request = request;
-    exchange->started_us = quo_mono_us(http->env);
     anchor->exchange = exchange;
     if (http->options.access_log) {
         exchange->method = keep(request, request->input.method);
@@ -88,11 +123,9 @@ static struct quo_exchange *new_exchange(struct quo_http *http, h2o_req_t *reque
     return exchange;
 }
 
-/* Copies one answer into the request and hands it to the library. */
-static void send_answer(h2o_req_t *request, const struct quo_answer *answer, bool with_body)
+/* Copies the head of an answer into the request. */
+static void put_head(h2o_req_t *request, const struct quo_answer *answer)
 {
-    h2o_iovec_t body = {NULL, 0};
-
     request->res.status = answer->status;
     request->res.reason = quo_http_reason(answer->status);
     request->res.content_length = answer->has_length ? answer->body.len : SIZE_MAX;
@@ -105,6 +138,14 @@ static void send_answer(h2o_req_t *request, const struct quo_answer *answer, boo
                               (const char *)header->name.data, header->name.len, 1, NULL,
                               value.base, value.len);
     }
+}
+
+/* Copies one answer into the request and hands it to the library. */
+static void send_answer(h2o_req_t *request, const struct quo_answer *answer, bool with_body)
+{
+    h2o_iovec_t body = {NULL, 0};
+
+    put_head(request, answer);
     h2o_start_response(request, &quo_exchange_generator);
     if (with_body && answer->body.len > 0) {
         body.base = h2o_mem_alloc_pool(&request->pool, answer->body.len);
@@ -114,15 +155,17 @@ static void send_answer(h2o_req_t *request, const struct quo_answer *answer, boo
     h2o_send(request, &body, body.len > 0 ? 1 : 0, H2O_SEND_STATE_FINAL);
 }
 
-static void log_access(const struct quo_exchange *exchange, const struct quo_answer *answer)
+void quo_exchange_log(const struct quo_exchange *exchange, int status, uint64_t bytes)
 {
     char target[256], method[32];
 
+    if (!exchange->http->options.access_log)
+        return;
     quo_log(QUO_LOG_INFO, "http.access",
-            "request_id=%s method=%s target=%s status=%d bytes=%zu us=%" PRIu64,
+            "request_id=%s method=%s target=%s status=%d bytes=%" PRIu64 " us=%" PRIu64,
             exchange->request_id, quo_log_quote(exchange->method, method, sizeof method),
-            quo_log_quote(exchange->target, target, sizeof target), answer->status,
-            answer->body.len, exchange->answered_us - exchange->started_us);
+            quo_log_quote(exchange->target, target, sizeof target), status, bytes,
+            exchange->answered_us - exchange->started_us);
 }
 
 void quo_exchange_respond(struct quo_exchange *exchange)
@@ -130,14 +173,28 @@ void quo_exchange_respond(struct quo_exchange *exchange)
     struct quo_http *http = exchange->http;
     h2o_req_t *request = exchange->request;
 
-    exchange->answered_us = quo_mono_us(http->env);
-    h2o_linklist_insert(&http->unsent, &exchange->link);
+    if (exchange->line != NULL) {
+        quo_batch_answered(exchange->line);
+        free_exchange(exchange);
+        return;
+    }
+    quo_exchange_unsent(exchange);
     quo_count(&http->stats.responses[http->answer.status], 1);
     if (http->draining && request->version < 0x200)
         request->http1_is_persistent = 0;
-    if (http->options.access_log)
-        log_access(exchange, &http->answer);
+    quo_exchange_log(exchange, http->answer.status, http->answer.body.len);
     send_answer(request, &http->answer, exchange->operation.method != QUO_METHOD_HEAD);
+}
+
+void quo_exchange_start(struct quo_exchange *exchange, h2o_generator_t *generator)
+{
+    struct quo_http *http = exchange->http;
+
+    quo_count(&http->stats.responses[http->answer.status], 1);
+    if (http->draining && exchange->request->version < 0x200)
+        exchange->request->http1_is_persistent = 0;
+    put_head(exchange->request, &http->answer);
+    h2o_start_response(exchange->request, generator);
 }
 
 struct quo_answer_facts quo_exchange_facts(const struct quo_exchange *exchange)
@@ -222,9 +279,7 @@ void quo_exchange_overloaded(struct quo_exchange *exchange, enum quo_status stat
 static void submit(struct quo_exchange *exchange, const struct quo_wish *wish)
 {
     struct quo_http *http = exchange->http;
-    h2o_req_t *request = exchange->request;
-    struct quo_request operation =
-        quo_wish_submission(wish, quo_slice(request->entity.base, request->entity.len));
+    struct quo_request operation = quo_wish_submission(wish, exchange->body);
     quo_ticket ticket = 0;
     enum quo_status status;
 
@@ -236,7 +291,8 @@ static void submit(struct quo_exchange *exchange, const struct quo_wish *wish)
         quo_exchange_overloaded(exchange, status);
     } else if (ticket != 0) {
         exchange->ticket = ticket;
-        quo_connection_arm(exchange->connection, request);
+        if (exchange->line == NULL)
+            quo_connection_arm(exchange->connection, exchange->request);
     }
 }
 
@@ -254,20 +310,27 @@ static bool join_session(struct quo_exchange *exchange, const struct quo_http_re
     return true;
 }
 
+bool quo_exchange_has_room(struct quo_exchange *exchange)
+{
+    struct quo_problem problem;
+
+    if (exchange->connection->operations < QUO_HTTP_CONN_OPS_MAX)
+        return true;
+    quo_count(&exchange->http->stats.refused_in_flight, 1);
+    quo_problem_set(&problem, QUO_PROBLEM_TOO_MANY_IN_FLIGHT,
+                    "This connection has %u operations under way; at most %u are allowed.",
+                    exchange->connection->operations, QUO_HTTP_CONN_OPS_MAX);
+    quo_exchange_refuse(exchange, &problem, 0);
+    return false;
+}
+
 static void begin_operation(struct quo_exchange *exchange, const struct quo_http_request *input,
                             const struct quo_wish *wish)
 {
-    struct quo_http *http = exchange->http;
     struct quo_problem problem;
 
-    if (exchange->connection->operations >= QUO_HTTP_CONN_OPS_MAX) {
-        quo_count(&http->stats.refused_in_flight, 1);
-        quo_problem_set(&problem, QUO_PROBLEM_TOO_MANY_IN_FLIGHT,
-                        "This connection has %u operations under way; at most %u are allowed.",
-                        exchange->connection->operations, QUO_HTTP_CONN_OPS_MAX);
-        quo_exchange_refuse(exchange, &problem, 0);
+    if (!quo_exchange_has_room(exchange))
         return;
-    }
     if (!join_session(exchange, input, wish, &problem)) {
         quo_exchange_refuse(exchange, &problem, 0);
         return;
@@ -341,19 +404,17 @@ static bool read_request(const struct quo_http_request *input, size_t header_cou
     return false;
 }
 
-int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request)
+void quo_exchange_dispatch(struct quo_exchange *exchange, const struct quo_http_request *input,
+                           size_t header_count)
 {
-    struct quo_http *http = ((struct quo_http_handler *)(void *)handler)->http;
-    struct quo_exchange *exchange = new_exchange(http, request);
-    struct quo_http_request input = describe(http, request);
+    struct quo_http *http = exchange->http;
     const struct quo_wish *wish = &http->wish;
     struct quo_answer_facts facts;
     struct quo_problem problem;
-    bool understood;
+    bool understood = read_request(input, header_count, http, &problem);
 
-    choose_id(exchange, &input);
-    understood = read_request(&input, request->headers.size, http, &problem);
     exchange->operation.method = wish->method;
+    exchange->body = input->body;
     if (!understood) {
         quo_exchange_refuse(exchange, &problem,
                             problem.type == QUO_PROBLEM_METHOD_NOT_ALLOWED ? wish->allowed : 0);
@@ -362,9 +423,11 @@ int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request)
         quo_answer_options(wish->allowed, &facts, &http->answer);
         quo_exchange_respond(exchange);
     } else if (quo_route_is_data(wish->route)) {
-        begin_operation(exchange, &input, wish);
+        begin_operation(exchange, input, wish);
     } else if (wish->route == QUO_ROUTE_MERGE) {
-        merge_sessions(exchange, &input);
+        merge_sessions(exchange, input);
+    } else if (wish->route == QUO_ROUTE_BATCH) {
+        quo_batch_begin(exchange, input);
     } else {
         struct quo_text text = {0};
 
@@ -373,5 +436,15 @@ int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request)
         quo_exchange_respond(exchange);
         quo_text_free(&text);
     }
+}
+
+int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request)
+{
+    struct quo_http *http = ((struct quo_http_handler *)(void *)handler)->http;
+    struct quo_exchange *exchange = new_exchange(http, request);
+    struct quo_http_request input = describe(http, request);
+
+    choose_id(exchange, &input);
+    quo_exchange_dispatch(exchange, &input, request->headers.size);
     return 0;
 }

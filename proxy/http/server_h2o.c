@@ -150,7 +150,8 @@ static void configure(struct quo_http *http)
 
     h2o_config_init(config);
     config->server_name = h2o_iovec_init("", 0);
-    config->max_request_entity_size = quo_http_value_max(http->options.map) + ENTITY_SLACK;
+    config->max_request_entity_size =
+        QUO_MAX(quo_http_value_max(http->options.map), QUO_HTTP_BATCH_BODY_MAX) + ENTITY_SLACK;
     config->http1.upgrade_to_http2 = 0; /* connections are told apart by their first bytes */
     /* The sweep is meant to be first; this is one limit for idleness, head and body together. */
     config->http1.req_timeout =

@@ -13,6 +13,8 @@
 #include "proxy/http/server.h"
 
 struct quo_exchange;
+struct quo_http_batch;
+struct quo_line;
 
 enum quo_http_version { QUO_HTTP_UNKNOWN = 0, QUO_HTTP_1 = 1, QUO_HTTP_2 = 2 };
 
@@ -43,6 +45,9 @@ struct quo_exchange {
     struct quo_connection *connection; /* valid while `request` or `pending` */
     h2o_req_t *request;                /* NULL once it is gone */
     h2o_linklist_t link;               /* in connection->pending or http->unsent */
+    struct quo_slice body;             /* good until quo_exchange_dispatch returns */
+    struct quo_http_batch *batch;      /* NULL: the request has brought none */
+    struct quo_line *line;             /* of a batch, whose request is `request`; NULL: none */
     bool pending;                      /* the service has the operation */
     quo_ticket ticket;
     /* Of work that is more than one operation of the service; called when nobody waits for it. */
@@ -108,8 +113,16 @@ uint64_t quo_connection_sweep(struct quo_connection *connection, uint64_t now_us
 
 /* The handler of every request. */
 int quo_exchange_begin(h2o_handler_t *handler, h2o_req_t *request);
+/* An exchange for one line of a batch: to be dispatched, and gone once it has answered. */
+struct quo_exchange *quo_exchange_of_line(struct quo_exchange *batch, struct quo_line *line);
+/* Begins what a request wants. `header_count`: how many fields there are, of which the input shows
+ * no more than QUO_HTTP_HEADER_COUNT_MAX. */
+void quo_exchange_dispatch(struct quo_exchange *exchange, const struct quo_http_request *input,
+                           size_t header_count);
 /* The connection of a pending exchange has closed. */
 void quo_exchange_disown(struct quo_exchange *exchange);
+/* Whether the connection may have one more operation under way; else this is the answer. */
+bool quo_exchange_has_room(struct quo_exchange *exchange);
 /* Begins to wait for work that the service has. */
 void quo_exchange_wait(struct quo_exchange *exchange);
 /* The work has ended. Returns false if the request is gone by now, and so is the exchange. */
@@ -122,10 +135,28 @@ struct quo_answer_facts quo_exchange_facts(const struct quo_exchange *exchange);
 void quo_exchange_respond(struct quo_exchange *exchange);
 void quo_exchange_refuse(struct quo_exchange *exchange, const struct quo_problem *problem,
                          uint32_t allowed);
+/* Begins a response of which http->answer is the head; the generator's maker sends the body. */
+void quo_exchange_start(struct quo_exchange *exchange, h2o_generator_t *generator);
+/* Writes into the access log, if there is one: a request was answered. */
+void quo_exchange_log(const struct quo_exchange *exchange, int status, uint64_t bytes);
 /* Writes a new request id. */
 void quo_exchange_make_id(struct quo_http *http, char out[QUO_REQUEST_ID_MAX + 1]);
 /* The generator that marks a response as ours. */
 extern h2o_generator_t quo_exchange_generator;
+
+/* Notes that an answer, or part of it, has gone to the library at this moment, and that the client
+ * has taken it. Who takes nothing for too long is cut. */
+void quo_exchange_unsent(struct quo_exchange *exchange);
+void quo_exchange_sent(struct quo_exchange *exchange);
+
+/* batch_h2o.c */
+
+/* Begins what a POST of lines wants. */
+void quo_batch_begin(struct quo_exchange *exchange, const struct quo_http_request *input);
+/* A line has its answer, in http->answer. */
+void quo_batch_answered(struct quo_line *line);
+/* The request is gone, and so is the batch. Returns whether it had not ended. */
+bool quo_batch_gone(struct quo_http_batch *batch);
 
 /* pages_h2o.c */
 
