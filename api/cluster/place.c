@@ -13,6 +13,7 @@ struct score {
     uint64_t replica;
     uint64_t deficit;
     uint32_t weight;
+    uint16_t node; /* its index in the map */
 };
 
 /* Whether a is preferred to b. 20 bits of weight times 47 of deficit need more than 64. */
@@ -55,19 +56,33 @@ static void insert(struct score *best, uint32_t count, uint32_t limit, struct sc
         best[at] = score;
 }
 
+/* The highest scores of a partition, of all nodes if `candidates` is NULL. Returns how many. */
+static uint32_t find_best(const struct quo_map *map, uint32_t partition, const bool *candidates,
+                          uint32_t max, struct score *best)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < map->node_count; i++) {
+        const struct quo_node_info *node = &map->nodes[i];
+        if (candidates != NULL && !candidates[i])
+            continue;
+        const uint64_t hash = hash_of(node, partition);
+        if (count == max && surely_below(node->weight, hash, best[max - 1]))
+            continue;
+        const struct score score = {node->replica, quo_log2_deficit(hash), node->weight,
+                                    (uint16_t)i};
+        insert(best, count, max, score);
+        count = QUO_MIN(count + 1, max);
+    }
+    return count;
+}
+
 static void place_partition(struct quo_map *map, uint32_t partition)
 {
     struct score best[QUO_REPLICAS_MAX];
     struct quo_entry *entry = &map->entries[partition];
 
-    for (uint32_t i = 0; i < map->node_count; i++) {
-        const struct quo_node_info *node = &map->nodes[i];
-        const uint64_t hash = hash_of(node, partition);
-        if (i >= map->replicas && surely_below(node->weight, hash, best[map->replicas - 1]))
-            continue;
-        const struct score score = {node->replica, quo_log2_deficit(hash), node->weight};
-        insert(best, QUO_MIN(i, map->replicas), map->replicas, score);
-    }
+    find_best(map, partition, NULL, map->replicas, best);
     *entry = (struct quo_entry){
         .epoch = map->epoch,
         .state = QUO_ENTRY_NORMAL,
@@ -84,6 +99,18 @@ void quo_map_place(struct quo_map *map)
     QUO_REQUIRE(map->partition_count >= 1 && map->partition_count <= QUO_PARTITIONS_MAX);
     for (uint32_t i = 0; i < map->partition_count; i++)
         place_partition(map, i);
+}
+
+uint8_t quo_map_prefer(const struct quo_map *map, uint32_t partition, const bool *candidates,
+                       uint8_t max, uint16_t *ret)
+{
+    struct score best[QUO_REPLICAS_MAX];
+
+    QUO_REQUIRE(max >= 1 && max <= QUO_REPLICAS_MAX && candidates != NULL);
+    const uint32_t count = find_best(map, partition, candidates, max, best);
+    for (uint32_t i = 0; i < count; i++)
+        ret[i] = best[i].node;
+    return (uint8_t)count;
 }
 
 uint16_t quo_map_partition(const struct quo_map *map, uint32_t namespace_id, struct quo_slice key)

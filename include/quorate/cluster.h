@@ -126,6 +126,12 @@ enum quo_status quo_map_check(const struct quo_map *map, char *why, size_t why_s
  * quo_map_check. */
 void quo_map_place(struct quo_map *map);
 
+/* Of the nodes whose place in `candidates`, by index in the map, is true, those that a partition
+ * prefers, in the order of quo_map_place: at most `max`, from 1 to QUO_REPLICAS_MAX. Writes their
+ * indices; returns how many. */
+uint8_t quo_map_prefer(const struct quo_map *map, uint32_t partition, const bool *candidates,
+                       uint8_t max, uint16_t *ret);
+
 /* The partition of a key: the top bits of XXH3_64(key, seed = namespace id). Of a record of a
  * collection: that of the collection's name (collection.h). */
 uint16_t quo_map_partition(const struct quo_map *map, uint32_t namespace_id, struct quo_slice key);

@@ -124,21 +124,22 @@
 #define QUO_WARM_BYTES_MAX (32u * 1024 * 1024) /* of their records */
 #define QUO_WARM_RECORD_MAX 16384u             /* bytes of a record worth keeping for that */
 #define QUO_WARM_IDLE_MS 5000u                 /* how long an unused promise is kept */
-#define QUO_FORWARD_AFTER 3u         /* preemptions before a write goes to the key's own proxy */
-#define QUO_CONTENDED_MS 2000u       /* for how long, each time, others of that key follow it */
-#define QUO_CONTENDED_MAX 1024u      /* such keys that one loop knows of */
-#define QUO_FORWARD_HOPS_MAX 2u      /* to another proxy, there to the key's own loop */
-#define QUO_REPAIR_CHANCE 10u        /* of so many eventual reads one looks at one replica more */
-#define QUO_REPAIR_RECORD_MAX 4096u  /* bytes of a record kept for a repair; others are fetched */
-#define QUO_REPAIR_EVERY_MS 1000u    /* between two repairs of one key on one loop, at least */
-#define QUO_REPAIR_SLOTS 4096u       /* repairs that one loop begins in that time at most */
-#define QUO_REPAIRS_MAX 256u         /* repairs under way on one loop */
-#define QUO_REPAIR_TIMEOUT_MS 1000u  /* how long a repair is awaited */
-#define QUO_MENDS_MAX 16u            /* keys that nodes asked to settle, under way on one loop */
-#define QUO_MEND_EVERY_MS 1000u      /* between two attempts at one key on one loop, at least */
-#define QUO_MEND_SLOTS 256u          /* attempts that one loop begins in that time at most */
-#define QUO_JSON_DEPTH_MAX 100u      /* nested objects and arrays of a merge patch or its target */
-#define QUO_JSON_MEMBERS_MAX 262144u /* of all objects of such a document, but those in arrays */
+#define QUO_FORWARD_AFTER 3u          /* preemptions before a write goes to the key's own proxy */
+#define QUO_CONTENDED_MS 2000u        /* for how long, each time, others of that key follow it */
+#define QUO_CONTENDED_MAX 1024u       /* such keys that one loop knows of */
+#define QUO_FORWARD_HOPS_MAX 2u       /* to another proxy, there to the key's own loop */
+#define QUO_REPAIR_CHANCE 10u         /* of so many eventual reads one looks at one replica more */
+#define QUO_REPAIR_RECORD_MAX 4096u   /* bytes of a record kept for a repair; others are fetched */
+#define QUO_REPAIR_EVERY_MS 1000u     /* between two repairs of one key on one loop, at least */
+#define QUO_REPAIR_SLOTS 4096u        /* repairs that one loop begins in that time at most */
+#define QUO_REPAIRS_MAX 256u          /* repairs under way on one loop */
+#define QUO_REPAIR_TIMEOUT_MS 1000u   /* how long a repair is awaited */
+#define QUO_HINTS_UNDER_WAY_MAX 1024u /* of one loop, that nobody awaits */
+#define QUO_MENDS_MAX 16u             /* keys that nodes asked to settle, under way on one loop */
+#define QUO_MEND_EVERY_MS 1000u       /* between two attempts at one key on one loop, at least */
+#define QUO_MEND_SLOTS 256u           /* attempts that one loop begins in that time at most */
+#define QUO_JSON_DEPTH_MAX 100u       /* nested objects and arrays of a merge patch or its target */
+#define QUO_JSON_MEMBERS_MAX 262144u  /* of all objects of such a document, but those in arrays */
 #define QUO_IDEMPOTENCY_KEY_MAX 255u
 
 /* HTTP */

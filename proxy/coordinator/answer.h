@@ -56,6 +56,8 @@ struct quo_receipt {
     uint8_t replies;     /* replicas that answered in the phase that decided */
     uint8_t acks;        /* replicas known to hold the version (or something newer) */
     uint8_t disk;        /* of them, on disk */
+    uint8_t hints;       /* other nodes that keep it on disk for a replica: of a sloppy write */
+    bool sloppy;         /* without those the level would not have been reached */
     uint8_t need;        /* what was needed of them; with `replies`/`acks` what a failure lacked */
     uint8_t round_trips; /* phases that the answer waited for, one after the other */
     uint8_t hedges;      /* extra requests sent */

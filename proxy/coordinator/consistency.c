@@ -190,6 +190,10 @@ static enum quo_status resolve_read(struct resolver *r, struct quo_consistency *
 {
     const struct quo_ask *ask = r->ask;
 
+    if (ask->sloppy) {
+        quo_sentence_text(&r->why, "sloppy is for writes: hints are not read");
+        return QUO_INVALID;
+    }
     c->level = ask->has_level ? ask->level : r->ns->read_level;
     c->r = level_reads(r->ns, c->level);
     if (ask->has_level) {
@@ -235,11 +239,39 @@ static enum quo_status write_by_level(struct resolver *r, struct quo_consistency
     return QUO_OK;
 }
 
+/* What stands in for a replica is on no quorum of them: such a write claims to be eventual only,
+ * however many acks it waits for. */
+static enum quo_status resolve_sloppy(struct resolver *r, struct quo_consistency *c)
+{
+    const struct quo_ask *ask = r->ask;
+    bool has_number = ask->w >= 0 || ask->dw >= 0;
+
+    c->level = ask->has_level ? ask->level : has_number ? QUO_LEVEL_EVENTUAL : r->ns->write_level;
+    if (r->ns->kind == QUO_KIND_CAS) {
+        quo_sentence_text(&r->why, "sloppy is for blind writes: in namespace ");
+        quo_sentence_text(&r->why, r->ns->name);
+        quo_sentence_text(&r->why, ", of kind cas, there are none");
+        return QUO_INVALID;
+    }
+    if (c->level != QUO_LEVEL_EVENTUAL) {
+        quo_sentence_text(&r->why, "sloppy belongs to level=eventual: at level=");
+        quo_sentence_text(&r->why, quo_level_name(c->level));
+        quo_sentence_text(&r->why, " only replicas count");
+        return QUO_INVALID;
+    }
+    c->sloppy = true;
+    c->w = c->dw = 1;
+    take_numbers(ask, c);
+    return QUO_OK;
+}
+
 static enum quo_status resolve_write(struct resolver *r, struct quo_consistency *c)
 {
     const struct quo_ask *ask = r->ask;
     bool has_number = ask->w >= 0 || ask->dw >= 0;
 
+    if (ask->sloppy)
+        return resolve_sloppy(r, c);
     c->level = ask->has_level ? ask->level : r->ns->write_level;
     if (c->level == QUO_LEVEL_BOUNDED) {
         quo_sentence_text(&r->why, "level=bounded is for reads: a write has no bound");

@@ -16,6 +16,7 @@ struct quo_ask {
     uint32_t timeout_ms; /* 0: not said */
     uint64_t ttl_ms;     /* no consistency, but said beside it: of a value to write; 0: not said */
     uint32_t stale_ms;   /* max-stale; 0: not said */
+    bool sloppy;
 };
 
 /* What that means in a namespace. */
@@ -26,6 +27,7 @@ struct quo_consistency {
         dw; /* replies, acks and disk acks needed; of a write, r is what its query phase
                needs (0: it has none); of a read, w and dw what a write-back needs */
     uint32_t timeout_ms;
+    bool sloppy;       /* of an eventual write: hints count as acks */
     uint32_t stale_ms; /* level bounded: how long before the request came the value may have been
                           replaced; else 0 */
 };

@@ -576,6 +576,7 @@ void quo_get_step(struct quo_get *get, const struct quo_event *event, struct quo
     case QUO_EVENT_APPLIED:
     case QUO_EVENT_FORWARDED:
     case QUO_EVENT_REPAIR:
+    case QUO_EVENT_HINTED:
         break;
     }
     QUO_UNREACHABLE();

@@ -1,5 +1,6 @@
 #include "proxy/coordinator/put_internal.h"
 
+#include "proxy/coordinator/put_hints.h"
 #include "quorate/testpoints.h"
 
 static struct quo_receipt *receipt_of(struct quo_put *put)
@@ -26,6 +27,8 @@ static bool may_have_effect(const struct quo_put *put)
         return put->touched || put->maybe != 0 || quo_put_waiting(put) != 0;
     if (put->phase != QUO_PUT_STORE)
         return put->touched;
+    if (quo_put_may_be_hinted(put))
+        return true;
     if (QUO_MUTANT(SILENCE_IS_REFUSAL))
         return put->touched || put->acks.yes != 0;
     return put->touched || put->acks.yes != 0 || put->maybe != 0 || quo_put_waiting(put) != 0;
@@ -59,6 +62,9 @@ static void fill_receipt(struct quo_put *put)
     fill_answered(put, put->acks.yes | put->acks.refused);
     receipt->acks = quo_members_count(put->acks.yes);
     receipt->disk = quo_members_count(put->disk.yes);
+    receipt->hints = quo_members_count(put->hints.kept);
+    receipt->sloppy = put->hints.kept != 0 && (quo_tally_vote(&put->acks) != QUO_VOTE_WON ||
+                                               quo_tally_vote(&put->disk) != QUO_VOTE_WON);
     receipt->stable =
         quo_tally_would_win(put->plan.sets, put->disk.yes, put->plan.ws) == QUO_VOTE_WON;
     if (QUO_MUTANT(RECEIPT_OVERCLAIMS))
@@ -163,6 +169,7 @@ void quo_put_init_tallies(struct quo_put *put)
     put->sent = 0;
     put->maybe = 0;
     put->clocks.behind = 0;
+    put->hints.asked = put->hints.kept = put->hints.failed = put->hints.final = 0;
 }
 
 static void take_ack(struct quo_put *put, uint8_t member, bool durable)
@@ -218,6 +225,8 @@ static bool is_hopeless(struct quo_put *put, struct quo_effects *effects)
 
     quo_tally_init(&tally, put->plan.sets, put->options.want.w);
     tally.unreachable = quo_plan_all(&put->plan) & (quo_members)~put->plan.up;
+    if (put->options.want.sloppy)
+        tally.unreachable = quo_put_homeless(put, tally.unreachable);
     if (quo_tally_vote(&tally) != QUO_VOTE_LOST)
         return false;
     fail(put, &tally, effects);
@@ -260,13 +269,13 @@ bool quo_put_try_other_clock(struct quo_put *put, struct quo_effects *effects)
 static bool may_yet_be_certain(const struct quo_put *put)
 {
     return !put->touched && put->acks.yes == 0 && put->maybe == 0 && put->acks.refused != 0 &&
-           quo_put_waiting(put) != 0;
+           !quo_put_may_be_hinted(put) && quo_put_waiting(put) != 0;
 }
 
 static void judge_store(struct quo_put *put, struct quo_effects *effects)
 {
-    enum quo_vote acks = quo_tally_vote(&put->acks);
-    enum quo_vote disk = quo_tally_vote(&put->disk);
+    enum quo_vote acks = quo_put_vote(put, &put->acks);
+    enum quo_vote disk = quo_put_vote(put, &put->disk);
 
     if (acks == QUO_VOTE_WON && disk == QUO_VOTE_WON) {
         quo_put_answer(put, QUO_VERDICT_WRITTEN, QUO_APPLIED, effects);
@@ -292,6 +301,8 @@ static void take_refusal(struct quo_put *put, const struct quo_event *event)
     quo_tally_refused(&put->disk, event->member, status);
     if (!quo_tally_is_proof(status))
         put->maybe |= QUO_MEMBER(event->member);
+    if (!quo_put_is_hintable(status))
+        put->hints.final |= QUO_MEMBER(event->member);
     if (status == QUO_SKEW)
         quo_clocks_take(&put->clocks, event->member, put->tag, event->reply->now_ms);
     if (QUO_MUTANT(RETAG_AFTER_NACK)) {
@@ -339,10 +350,12 @@ static void on_store_reply(struct quo_put *put, const struct quo_event *event,
 
     put->promised |= !quo_version_is_none(reply->promised);
     take_store_reply(put, event);
-    if (reply->status == QUO_WRONG_EPOCH && event->newer != NULL && may_resend(put))
+    if (reply->status == QUO_WRONG_EPOCH && event->newer != NULL && may_resend(put)) {
         resend(put, event->newer, effects);
-    else
-        judge_store(put, effects);
+        return;
+    }
+    quo_put_hint_now(put, put->acks.refused, effects);
+    judge_store(put, effects);
 }
 
 static void on_query_reply(struct quo_put *put, const struct quo_event *event,
@@ -396,9 +409,18 @@ static void on_failed(struct quo_put *put, const struct quo_event *event,
             quo_tally_unreachable(&put->disk, i);
         }
     }
-    if (put->phase == QUO_PUT_QUERY)
+    if (put->phase == QUO_PUT_QUERY) {
         judge_query(put, effects);
-    else
+        return;
+    }
+    quo_put_hint_now(put, put->acks.unreachable, effects);
+    judge_store(put, effects);
+}
+
+static void on_hinted(struct quo_put *put, const struct quo_event *event,
+                      struct quo_effects *effects)
+{
+    if (quo_put_take_hinted(put, event) && !put->answered)
         judge_store(put, effects);
 }
 
@@ -431,6 +453,8 @@ static void on_timer(struct quo_put *put, const struct quo_event *event,
     }
     if (put->phase == QUO_PUT_QUERY)
         count_hedges(put, quo_query_timer(&put->query, &put->plan, event->now_us, effects));
+    else if (event->now_us >= quo_put_hint_deadline(put))
+        quo_put_hint_silent(put, effects);
 }
 
 void quo_put_init(struct quo_put *put, const struct quo_plan *plan,
@@ -473,6 +497,9 @@ static void step(struct quo_put *put, const struct quo_event *event, struct quo_
         else
             quo_put_begin_store(put, effects);
         return;
+    case QUO_EVENT_HINTED:
+        on_hinted(put, event, effects);
+        return;
     case QUO_EVENT_APPLIED:
     case QUO_EVENT_FORWARDED:
     case QUO_EVENT_REPAIR:
@@ -488,16 +515,22 @@ void quo_put_step(struct quo_put *put, const struct quo_event *event, struct quo
     if (quo_event_members(event) != 0 && event->round != put->round &&
         !QUO_MUTANT(OLD_ROUND_COUNTS))
         return;
-    if (put->answered)
+    if (put->answered && event->type == QUO_EVENT_HINTED)
+        on_hinted(put, event, effects);
+    else if (put->answered)
         after_answer(put, event);
     else
         step(put, event, effects);
+    if (put->answered && quo_put_waiting(put) == 0)
+        quo_put_hint_rest(put, effects);
 }
 
 uint64_t quo_put_deadline(const struct quo_put *put)
 {
     if (quo_put_finished(put))
         return UINT64_MAX;
+    if (!put->answered && put->phase == QUO_PUT_STORE)
+        return QUO_MIN(put->deadline_us, quo_put_hint_deadline(put));
     if (put->answered || put->phase != QUO_PUT_QUERY)
         return put->deadline_us;
     return QUO_MIN(put->deadline_us, quo_query_deadline(&put->query, &put->plan));
@@ -514,5 +547,5 @@ quo_members quo_put_waiting(const struct quo_put *put)
 
 bool quo_put_finished(const struct quo_put *put)
 {
-    return put->answered && quo_put_waiting(put) == 0;
+    return put->answered && quo_put_waiting(put) == 0 && (put->over || quo_put_hinting(put) == 0);
 }

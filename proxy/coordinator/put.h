@@ -23,6 +23,7 @@
 struct quo_put_options {
     struct quo_consistency want;
     uint64_t now_us;
+    uint8_t fallbacks; /* of a sloppy write: nodes that can keep a hint */
     uint64_t hedge_us; /* of the query phase; UINT64_MAX: never */
     uint64_t above;    /* hlc: the highest that the session has met; the version is above it */
     bool adds;         /* to a counter */
@@ -31,6 +32,19 @@ struct quo_put_options {
     uint64_t key_hash;
     bool is_new; /* nobody else ever wrote the key: there is nothing to ask about first */
     struct quo_version version; /* with it: that the record has; none: one is made */
+};
+
+/* Hints, for members that do not have the record. A sloppy write awaits them, each kept by a node
+ * of its own, and counts them; whatever else is missing in the end is told once, when nobody waits.
+ */
+struct quo_put_hints {
+    quo_members asked;  /* in this round */
+    quo_members kept;   /* of them */
+    quo_members failed; /* of them */
+    quo_members final;  /* members whose refusal stands */
+    bool maybe;         /* one that failed may be kept all the same */
+    bool silent_asked;  /* for those who do not answer */
+    bool rest_asked;    /* for all that are missing in the end */
 };
 
 enum quo_put_phase { QUO_PUT_QUERY = 1, QUO_PUT_TAG, QUO_PUT_SLOT, QUO_PUT_STORE };
@@ -60,6 +74,7 @@ struct quo_put {
         bool found;        /* it was added by an earlier request */
     } slot;
     struct quo_clocks clocks;
+    struct quo_put_hints hints;
 
     struct quo_outcome outcome;
 };

@@ -261,6 +261,7 @@ static void step(struct quo_rmw *rmw, const struct quo_event *event, struct quo_
         return;
     case QUO_EVENT_HEDGE:
     case QUO_EVENT_REPAIR:
+    case QUO_EVENT_HINTED:
         break;
     }
     QUO_UNREACHABLE();

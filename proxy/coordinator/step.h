@@ -23,21 +23,25 @@ enum quo_event_type {
     QUO_EVENT_FORWARDED, /* another proposer ended the operation: `outcome`; NULL: it cannot be
                             reached, and did nothing unless `sent` */
     QUO_EVENT_REPAIR,    /* the repair that was asked for may be: `has_record` */
+    QUO_EVENT_HINTED,    /* hints for `members` that are awaited in `round`: `status` is OK if they
+                            are kept, or says why not */
 };
 
 struct quo_event {
     enum quo_event_type type;
     uint64_t now_us;
     uint8_t member;      /* REPLY, FAILED */
-    quo_members members; /* UNSENT */
-    uint16_t round;      /* of the request: REPLY, FAILED, UNSENT */
+    quo_members members; /* UNSENT, HINTED */
+    uint16_t round;      /* of the request: REPLY, FAILED, UNSENT, HINTED */
     const struct quo_msg_reply *reply;
     /* With a reply of WRONG_EPOCH: the plan under the newer entry; NULL if that cannot be used. */
     const struct quo_plan *newer;
     struct quo_version tag, next;
     enum quo_decision decision;
     bool sent;
-    bool has_record; /* REPAIR: the record kept last is still there */
+    bool has_record;        /* REPAIR: the record kept last is still there */
+    enum quo_status status; /* HINTED: QUO_UNAVAILABLE: no node could be asked; QUO_IO_ERROR: the
+                               one that was will not answer, and may keep it */
     const struct quo_outcome *outcome;
 };
 
@@ -49,6 +53,7 @@ static inline quo_members quo_event_members(const struct quo_event *event)
     case QUO_EVENT_FAILED:
         return QUO_MEMBER(event->member);
     case QUO_EVENT_UNSENT:
+    case QUO_EVENT_HINTED:
         return event->members;
     default:
         return 0;
@@ -79,11 +84,16 @@ enum quo_effect_type {
     QUO_EFFECT_ANSWER,   /* the outcome is known; comes exactly once */
     QUO_EFFECT_REPAIR,   /* replicas lack the newest record, and the read is over or about to be:
                             may it be passed on to them? After the answer only */
+    QUO_EFFECT_HINT,     /* have a node that is no member keep the record made for `member`; with
+                            QUO_HINT_AWAITED in `flags`, one that keeps none for another member, and
+                            HINTED tells what came of it */
 };
+
+#define QUO_HINT_AWAITED 1u
 
 struct quo_effect {
     enum quo_effect_type type;
-    uint16_t round; /* QUERY, STORE, PREP, ACC: to be named by the reply */
+    uint16_t round; /* QUERY, STORE, PREP, ACC, HINT: to be named by the reply */
     uint8_t member;
     uint8_t flags;
     uint32_t value_max;

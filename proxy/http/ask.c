@@ -5,7 +5,7 @@
 #include "proxy/http/percent.h"
 #include "proxy/http/sf.h"
 
-#define KNOWN_PARAMETERS "level, r, w, dw, timeout, max-stale, ttl"
+#define KNOWN_PARAMETERS "level, r, w, dw, timeout, max-stale, sloppy, ttl"
 #define VALUE_MAX 32u /* bytes of a parameter's value: all that mean something are shorter */
 
 enum member {
@@ -15,12 +15,13 @@ enum member {
     MEMBER_DW,
     MEMBER_TIMEOUT,
     MEMBER_STALE,
+    MEMBER_SLOPPY,
     MEMBER_TTL,
     MEMBER_COUNT
 };
 
-static const char *const member_names[MEMBER_COUNT] = {"level",   "r",         "w",  "dw",
-                                                       "timeout", "max-stale", "ttl"};
+static const char *const member_names[MEMBER_COUNT] = {"level",   "r",         "w",      "dw",
+                                                       "timeout", "max-stale", "sloppy", "ttl"};
 
 static bool find_member(struct quo_slice name, enum member *ret)
 {
@@ -171,6 +172,12 @@ static bool set_query_member(enum member member, struct quo_slice value, struct 
                              "a duration like 250ms, 2s or 250 (milliseconds) was expected");
         return set_duration(member, ms, ask, problem);
     }
+    if (member == MEMBER_SLOPPY) {
+        ask->sloppy = quo_slice_equal(value, quo_slice_of("1"));
+        if (ask->sloppy || quo_slice_equal(value, quo_slice_of("0")))
+            return true;
+        return bad_value(problem, member, value, "1 or 0 was expected");
+    }
     if (member == MEMBER_TTL) {
         if (!parse_duration(value, true, &ms))
             return bad_value(problem, member, value,
@@ -248,9 +255,10 @@ static bool set_header_member(const struct quo_sf_parameter *parameter, unsigned
 
     quo_problem_quote(parameter->key, quoted);
     if (!find_member(parameter->key, &member) || member == MEMBER_LEVEL || member == MEMBER_TTL) {
-        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
-                        "Consistency has no parameter %s; there are r, w, dw, timeout, max-stale.",
-                        quoted);
+        quo_problem_set(
+            problem, QUO_PROBLEM_BAD_HEADER,
+            "Consistency has no parameter %s; there are r, w, dw, timeout, max-stale, sloppy.",
+            quoted);
         return false;
     }
     if (*seen & 1u << member) {
@@ -259,6 +267,15 @@ static bool set_header_member(const struct quo_sf_parameter *parameter, unsigned
         return false;
     }
     *seen |= 1u << member;
+    if (member == MEMBER_SLOPPY && parameter->value.type == QUO_SF_BOOLEAN) {
+        ask->sloppy = parameter->value.boolean;
+        return true;
+    }
+    if (member == MEMBER_SLOPPY) {
+        quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
+                        "The parameter sloppy of Consistency is there or not: it has no value.");
+        return false;
+    }
     if (parameter->value.type != QUO_SF_INTEGER || parameter->value.integer < 0 ||
         parameter->value.integer > 999999999) {
         quo_problem_set(problem, QUO_PROBLEM_BAD_HEADER,
@@ -310,5 +327,5 @@ bool quo_ask_equal(const struct quo_ask *a, const struct quo_ask *b)
 {
     return a->has_level == b->has_level && (!a->has_level || a->level == b->level) &&
            a->r == b->r && a->w == b->w && a->dw == b->dw && a->timeout_ms == b->timeout_ms &&
-           a->stale_ms == b->stale_ms;
+           a->stale_ms == b->stale_ms && a->sloppy == b->sloppy;
 }

@@ -2,7 +2,9 @@
  *
  *   ?level=strong&r=2&w=2&dw=1&timeout=250ms&ttl=30s
  *   ?level=bounded&max-stale=2s
+ *   ?level=eventual&w=2&sloppy=1
  *   Consistency: strong;r=2;w=2;dw=1;timeout=250
+ *   Consistency: eventual;w=2;sloppy
  */
 #ifndef QUORATE_HTTP_ASK_H
 #define QUORATE_HTTP_ASK_H

@@ -32,6 +32,10 @@ static void put_counts(struct quo_sf_writer *w, const struct quo_receipt *receip
     quo_sf_integer(w, "replies", receipt->replies);
     quo_sf_integer(w, "acks", receipt->acks);
     quo_sf_integer(w, "disk", receipt->disk);
+    if (asked->sloppy) {
+        quo_sf_boolean(w, "sloppy", receipt->sloppy);
+        quo_sf_integer(w, "hints", receipt->hints);
+    }
     quo_sf_integer(w, "rtt", receipt->round_trips);
     if (receipt->hedges > 0)
         quo_sf_integer(w, "hedges", receipt->hedges);

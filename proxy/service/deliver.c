@@ -26,6 +26,8 @@ static void count_answer(struct quo_service *service, const struct quo_op *op,
 
     quo_count(&stats->hedges, response->receipt.hedges);
     quo_count(&stats->restarts, outcome->restarts);
+    if (response->receipt.sloppy)
+        quo_count(&stats->sloppy, 1);
     if (response->receipt.repaired)
         quo_count(&stats->write_backs, 1);
     if (response->receipt.is_bounded && response->receipt.bound_ms > 0)

@@ -18,6 +18,8 @@
 struct agenda {
     quo_members unsent; /* could not be sent in round `unsent_round` */
     uint16_t unsent_round;
+    quo_members unhinted; /* hints that are awaited could not be sent in round `unhinted_round` */
+    uint16_t unhinted_round;
     bool has_tag;
     struct quo_version tag, next;
     bool hedge;
@@ -95,6 +97,18 @@ static void send(struct quo_service *service, struct quo_op *op, const struct qu
         agenda->unsent = 0;
     agenda->unsent_round = effect->round;
     agenda->unsent |= QUO_MEMBER(effect->member);
+}
+
+static void hint(struct quo_service *service, struct quo_op *op, const struct quo_effect *effect,
+                 struct agenda *agenda)
+{
+    if (quo_hinter_send(service, op, effect, record_of(op, agenda)) ||
+        (effect->flags & QUO_HINT_AWAITED) == 0)
+        return;
+    if (agenda->unhinted_round != effect->round)
+        agenda->unhinted = 0;
+    agenda->unhinted_round = effect->round;
+    agenda->unhinted |= QUO_MEMBER(effect->member);
 }
 
 /* Other operations' versions may have been refused at the same time: one correction serves them
@@ -241,6 +255,9 @@ static void perform_one(struct quo_service *service, struct quo_op *op,
     case QUO_EFFECT_REPAIR:
         agenda->repair = true;
         break;
+    case QUO_EFFECT_HINT:
+        hint(service, op, effect, agenda);
+        break;
     }
 }
 
@@ -276,6 +293,12 @@ static bool follow_up(struct agenda *agenda, const struct quo_op *op, uint64_t n
         ret->round = agenda->unsent_round;
         ret->members = agenda->unsent;
         agenda->unsent = 0;
+    } else if (agenda->unhinted != 0) {
+        ret->type = QUO_EVENT_HINTED;
+        ret->round = agenda->unhinted_round;
+        ret->members = agenda->unhinted;
+        ret->status = QUO_UNAVAILABLE;
+        agenda->unhinted = 0;
     } else if (agenda->hedge) {
         agenda->hedge = false;
         ret->type = QUO_EVENT_HEDGE;
@@ -333,6 +356,11 @@ static void retain(struct quo_service *service, struct quo_op *op, struct quo_sl
         quo_repair_keep(service, op, fresh);
         return;
     }
+    if (is_blind_write(op) && quo_hinter_keep(service)) {
+        if (fresh.len > 0)
+            copy_base(service, op, fresh);
+        return;
+    }
     for (int part = 0; part < QUO_OP_PARTS; part++)
         quo_op_drop(&service->ops, op, (enum quo_op_part)part);
 }
@@ -377,6 +405,17 @@ void quo_drive_forwarded(struct quo_service *service, struct quo_op *op,
     struct agenda agenda = {.has_final = true, .final = record};
 
     drive(service, op, event, &agenda);
+}
+
+void quo_drive_give_up(struct quo_service *service, struct quo_op *op)
+{
+    const struct quo_event timer = {.type = QUO_EVENT_TIMER, .now_us = UINT64_MAX};
+
+    /* Only a blind write has something left to say. */
+    if (is_blind_write(op))
+        quo_drive(service, op, &timer);
+    else
+        quo_drive_end(service, op);
 }
 
 void quo_drive_end(struct quo_service *service, struct quo_op *op)

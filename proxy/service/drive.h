@@ -17,6 +17,8 @@ void quo_drive(struct quo_service *service, struct quo_op *op, const struct quo_
 void quo_drive_forwarded(struct quo_service *service, struct quo_op *op,
                          const struct quo_event *event, struct quo_slice record);
 
+/* Ends an operation that awaits nothing but late replies, as if its time were over. */
+void quo_drive_give_up(struct quo_service *service, struct quo_op *op);
 /* Ends an operation, whatever it waits for. Requires that it is answered. */
 void quo_drive_end(struct quo_service *service, struct quo_op *op);
 

@@ -71,7 +71,9 @@ struct quo_op {
     struct quo_consistency want;
     struct quo_freshness fresh;
     uint64_t above;
-    uint16_t asked_round; /* of `asked` */
+    uint16_t hinted_round;            /* of `hinted` */
+    uint16_t hinted[QUO_MEMBERS_MAX]; /* the peer that keeps a hint for the member, plus one */
+    uint16_t asked_round;             /* of `asked` */
     struct {
         uint64_t us; /* when its QUERY left; 0: none did, or the reply is there */
         uint16_t peer;

@@ -79,6 +79,28 @@ static void on_reply(struct quo_service *service, struct quo_op *op, struct quo_
     quo_drive(service, op, event);
 }
 
+/* The answer to a hint that the operation awaits. */
+static void on_hinted(struct quo_service *service, struct quo_op *op, uint64_t peer,
+                      struct quo_event *event, struct quo_slice body)
+{
+    struct quo_msg_reply reply;
+    struct quo_plan plan;
+
+    event->type = QUO_EVENT_HINTED;
+    event->members = quo_hinter_from(op, peer);
+    event->status = QUO_IO_ERROR;
+    if (event->members == 0 || event->round != op->hinted_round)
+        return;
+    if (quo_msg_reply_decode(body, &reply) == QUO_OK && quo_status_on_wire(reply.status)) {
+        event->status = (enum quo_status)reply.status;
+        observe_clocks(service, &reply);
+        if (reply.status == QUO_WRONG_EPOCH)
+            learn_epoch(service, op, &reply, &plan);
+    }
+    quo_hinter_count(service, event->status);
+    quo_drive(service, op, event);
+}
+
 static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *frame)
 {
     struct quo_service *service = receiver;
@@ -89,6 +111,10 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
         quo_mend_take(service, frame);
     if (frame->type == QUO_MESSAGE_FRESHNESS)
         quo_bounds_on_frame(service, peer, frame);
+    if (quo_hinter_own(frame->id)) {
+        quo_hinter_on_frame(service, peer, frame);
+        return;
+    }
     if (quo_scans_own(frame->id)) {
         quo_scans_on_frame(service, peer, frame);
         return;
@@ -101,8 +127,10 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
         return;
     }
     event.member = member_of(op, peer);
-    if (event.member == QUO_MEMBER_NONE)
+    if (event.member == QUO_MEMBER_NONE) {
+        on_hinted(service, op, peer, &event, frame->body);
         return;
+    }
     if (quo_msg_reply_decode(frame->body, &reply) != QUO_OK || !quo_status_on_wire(reply.status)) {
         event.type = QUO_EVENT_FAILED;
         quo_drive(service, op, &event);
@@ -117,6 +145,24 @@ static void on_up(void *receiver, uint64_t peer)
     struct quo_service *service = receiver;
 
     quo_liveness_up(&service->liveness, peer);
+    quo_hinter_on_up_or_down(service, peer);
+}
+
+/* What became of a hint that the peer was asked to keep nobody can tell. */
+static bool lose_hint(struct quo_service *service, struct quo_op *op, uint64_t peer)
+{
+    struct quo_event event = {
+        .type = QUO_EVENT_HINTED,
+        .now_us = quo_mono_us(service->env),
+        .members = quo_hinter_from(op, peer),
+        .round = op->hinted_round,
+        .status = QUO_IO_ERROR,
+    };
+
+    if (event.members == 0 || event.round != quo_coordinator_round(&op->coordinator))
+        return false;
+    quo_drive(service, op, &event);
+    return true;
 }
 
 static void on_down(void *receiver, uint64_t peer)
@@ -124,10 +170,13 @@ static void on_down(void *receiver, uint64_t peer)
     struct quo_service *service = receiver;
 
     quo_liveness_down(&service->liveness, peer);
+    quo_hinter_on_up_or_down(service, peer);
     quo_scans_on_down(service, peer);
     for (uint32_t slot = 0; slot < service->ops.made; slot++) {
         struct quo_op *op = quo_ops_at(&service->ops, slot);
         bool is_open = op->in_use && op->is_started;
+        if (is_open && lose_hint(service, op, peer))
+            continue;
         uint8_t member = is_open ? member_of(op, peer) : QUO_MEMBER_NONE;
         if (member == QUO_MEMBER_NONE ||
             !quo_members_has(quo_coordinator_waiting(&op->coordinator), member))

@@ -35,7 +35,7 @@ struct quo_service *quo_service_new(const struct quo_service_options *options)
         quo_deadlines_init(&service->deadlines, max) != QUO_OK ||
         quo_queue_init(&service->queue, max) != QUO_OK || quo_warm_init(&service->warm) != QUO_OK ||
         quo_routes_init(&service->routes, options->map) != QUO_OK ||
-        (service->changer = quo_changer_new()) == NULL) {
+        quo_hinter_init(service) != QUO_OK || (service->changer = quo_changer_new()) == NULL) {
         quo_service_free(service);
         return NULL;
     }
@@ -60,6 +60,7 @@ void quo_service_free(struct quo_service *service)
     quo_ops_free(&service->ops);
     quo_deadlines_free(&service->deadlines);
     quo_routes_free(&service->routes);
+    quo_hinter_free(service);
     quo_queue_free(&service->queue);
     quo_warm_free(&service->warm);
     quo_changer_free(service->changer);

@@ -38,6 +38,8 @@ static void init_put(struct quo_service *service, struct quo_op *op, const struc
     struct quo_put_options options = {
         .want = op->want,
         .now_us = op->started_us,
+        .fallbacks =
+            op->want.sloppy ? quo_hinter_fallbacks(service, op->partition)->count : (uint8_t)0,
         .hedge_us = hedge_us(service),
         .above = op->above,
         .adds = op->type == QUO_REQUEST_ADD,

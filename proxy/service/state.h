@@ -7,6 +7,7 @@
 #include "proxy/service/bounds.h"
 #include "proxy/service/contended.h"
 #include "proxy/service/deadlines.h"
+#include "proxy/service/hints.h"
 #include "proxy/service/jobs.h"
 #include "proxy/service/mend.h"
 #include "proxy/service/queue.h"
@@ -36,6 +37,7 @@ struct quo_service {
     struct quo_contended contended;
     struct quo_repairs repairs;
     struct quo_mends mends;
+    struct quo_hinter hints;
     struct quo_bounds bounds;
     struct quo_scans scans;
     struct quo_jobs jobs;

@@ -35,7 +35,7 @@ static bool make_room(struct quo_service *service)
         return true;
     if (service->ops.linger_first == NULL)
         return false;
-    quo_drive_end(service, service->ops.linger_first);
+    quo_drive_give_up(service, service->ops.linger_first);
     return true;
 }
 

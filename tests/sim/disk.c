@@ -62,13 +62,26 @@ static const struct sim_cell *find(const struct sim_disk *disk, enum quo_family 
     return NULL;
 }
 
+/* Of hints, which are many and soon gone, the cells are used again. */
+static struct sim_cell *fresh_cell(struct sim_disk *disk, enum quo_family family)
+{
+    for (uint32_t i = 0; family == QUO_FAMILY_HINTS && i < disk->cell_count; i++) {
+        struct sim_cell *cell = &disk->cells[i];
+        if (cell->family == family && cell->visible == NULL && cell->durable == NULL) {
+            blob_drop(cell->key);
+            return cell;
+        }
+    }
+    QUO_REQUIRE(disk->cell_count < SIM_CELLS_MAX);
+    return &disk->cells[disk->cell_count++];
+}
+
 static struct sim_cell *make(struct sim_disk *disk, const struct sim_write *write)
 {
     const struct sim_cell *found = find(disk, write->family, blob_slice(write->key));
     if (found != NULL)
         return &disk->cells[found - disk->cells];
-    QUO_REQUIRE(disk->cell_count < SIM_CELLS_MAX);
-    struct sim_cell *cell = &disk->cells[disk->cell_count++];
+    struct sim_cell *cell = fresh_cell(disk, write->family);
     *cell = (struct sim_cell){.family = write->family,
                               .index = sim_key_of_data(blob_slice(write->key)),
                               .key = blob_ref(write->key)};

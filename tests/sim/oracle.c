@@ -26,6 +26,8 @@ static const char *type_name(uint8_t type)
         return "PREP";
     case QUO_MESSAGE_ACC:
         return "ACC";
+    case QUO_MESSAGE_HINT: /* of no key's replica */
+        return "HINT";
     default:
         return NULL;
     }
@@ -93,7 +95,7 @@ static void judge_tag(struct sim *sim, uint32_t key, const struct sim_known_vers
     for (uint32_t i = 0; i < SIM_VERSIONS_MAX && !quo_version_is_none(op->tag); i++) {
         const struct sim_known_version *old = &sim->versions[i];
         if (old->life == sim->life && old->key == key && quo_version_equal(old->version, op->tag) &&
-            old->accepted)
+            (old->accepted || old->hinted))
             sim_accuse(sim, key, "operation %llu was tagged anew although a node had taken it",
                        (unsigned long long)op->seen.id);
     }
@@ -119,6 +121,17 @@ static void judge_acc_sent(struct sim *sim, struct quo_slice body)
     (void)know_record(sim, sim_key_index(acc.ns, acc.key), acc.record);
 }
 
+static void judge_hint_sent(struct sim *sim, struct quo_slice body)
+{
+    struct quo_msg_hint hint;
+    enum quo_status status = quo_msg_hint_decode(body, &hint);
+    QUO_REQUIRE(status == QUO_OK);
+    struct sim_known_version *known =
+        know_record(sim, sim_key_index(hint.ns, hint.key), hint.record);
+    if (known != NULL)
+        known->hinted = true;
+}
+
 void sim_oracle_sent(const struct sim_process *proxy, const struct sim_frame *frame)
 {
     struct sim *sim = sim_world;
@@ -127,6 +140,8 @@ void sim_oracle_sent(const struct sim_process *proxy, const struct sim_frame *fr
         judge_store_sent(sim, body);
     else if (frame->type == QUO_MESSAGE_ACC)
         judge_acc_sent(sim, body);
+    else if (frame->type == QUO_MESSAGE_HINT)
+        judge_hint_sent(sim, body);
     sim_lineage_sent(proxy, frame);
 }
 
@@ -135,7 +150,7 @@ static void judge_relayed(const struct sim_process *node, uint32_t key, struct q
 {
     struct sim *sim = sim_world;
     const struct sim_known_version *known = know_record(sim, key, record);
-    if (known != NULL && !known->accepted)
+    if (known != NULL && !known->accepted && !known->hinted)
         sim_accuse(sim, key, "%s passes on what no node has taken", sim_process_name(node));
 }
 

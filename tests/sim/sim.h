@@ -119,7 +119,7 @@ struct sim_cell {
     struct sim_blob *durable;
 };
 
-#define SIM_CELLS_MAX 64u
+#define SIM_CELLS_MAX 512u
 #define SIM_UNSYNCED_MAX 64u
 #define SIM_LOADS_MAX 1024u /* a healed partition lets hundreds of queries in at once */
 
@@ -347,6 +347,7 @@ struct sim_violation {
 struct sim_known_version {
     uint64_t life; /* of the world that knows it */
     bool accepted; /* some node took it */
+    bool hinted;   /* some node was asked to keep it for another one */
     bool chosen;   /* enough of them */
     uint8_t key;
     uint8_t holders;         /* nodes on whose disk it is or was */

@@ -385,6 +385,7 @@ static void perform(struct world *w, uint8_t proxy, const struct quo_event *even
     case QUO_EFFECT_SLOT:
     case QUO_EFFECT_HEDGE:
     case QUO_EFFECT_REPAIR:
+    case QUO_EFFECT_HINT:
         break;
     }
     fail();

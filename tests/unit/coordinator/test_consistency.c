@@ -169,7 +169,7 @@ static void check_why(struct quo_ask ask, bool write, const char *expected)
     assert_string_equal(why, expected);
 }
 
-#define LEVEL(l, ...) ((struct quo_ask){true, QUO_LEVEL_##l, __VA_ARGS__, 0, 0, 0})
+#define LEVEL(l, ...) ((struct quo_ask){true, QUO_LEVEL_##l, __VA_ARGS__, 0, 0, 0, false})
 
 static void errors_show_the_arithmetic(void **state)
 {

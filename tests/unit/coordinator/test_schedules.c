@@ -258,6 +258,8 @@ static bool perform(struct world *w, uint8_t proxy, const struct quo_event *even
     case QUO_EFFECT_REPAIR:
         p->repair = chance(w, 80);
         return false;
+    case QUO_EFFECT_HINT: /* nobody is there to keep it */
+        return false;
     case QUO_EFFECT_SLOT:
     case QUO_EFFECT_PREP:
     case QUO_EFFECT_ACC:

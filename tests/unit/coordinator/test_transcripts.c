@@ -240,6 +240,9 @@ static void print_effect(struct script *s, const struct quo_effect *e)
     case QUO_EFFECT_REPAIR:
         put(s, "repair?\n");
         return;
+    case QUO_EFFECT_HINT:
+        put(s, "hint for %c%s\n", letter(s, e->member), e->flags != 0 ? " awaited" : "");
+        return;
     case QUO_EFFECT_CORRECT_CLOCK:
         put(s, "correct clock to %llu\n", (unsigned long long)e->clock_ms);
         return;

@@ -54,7 +54,8 @@ static void bad_queries_are_refused(void **state)
         {"level=strong%00", CONSISTENCY, "\\x00"},
         {"level=%zz", QUERY, "escape"},
         {"level=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", QUERY, "too long"},
-        {"levle=strong", QUERY, "\"levle\"; there are level, r, w, dw, timeout, max-stale, ttl"},
+        {"levle=strong", QUERY,
+         "\"levle\"; there are level, r, w, dw, timeout, max-stale, sloppy, ttl"},
         {"=1", QUERY, "\"\""},
         {"Level=strong", QUERY, "Level"},
         {"r=2&r=2", QUERY, "r is given twice"},
@@ -92,6 +93,9 @@ static void bad_queries_are_refused(void **state)
         {"max-stale=86401s", CONSISTENCY, "86401000"},
         {"max-stale=soon", QUERY, "250ms"},
         {"max-stale=1s&max-stale=1s", QUERY, "max-stale is given twice"},
+        {"sloppy", QUERY, "1 or 0"},
+        {"sloppy=yes", QUERY, "1 or 0"},
+        {"sloppy=1&sloppy=1", QUERY, "sloppy is given twice"},
     };
 
     (void)state;
@@ -145,6 +149,12 @@ static void headers_are_read(void **state)
     query = header;
     query.stale_ms = 400;
     assert_false(quo_ask_equal(&header, &query));
+    assert_true(quo_ask_parse_header(quo_slice_of("eventual;w=2;sloppy"), &header, &problem));
+    assert_true(quo_ask_parse_query(quo_slice_of("level=eventual&w=2&sloppy=1"), &query, &problem));
+    assert_true(header.sloppy);
+    assert_true(quo_ask_equal(&header, &query));
+    assert_true(quo_ask_parse_header(quo_slice_of("eventual;w=2;sloppy=?0"), &header, &problem));
+    assert_false(quo_ask_equal(&header, &query));
     assert_true(quo_ask_parse_header(quo_slice_of(" eventual "), &header, &problem));
     assert_int_equal(header.level, QUO_LEVEL_EVENTUAL);
     assert_false(quo_ask_equal(&header, &query));
@@ -176,6 +186,7 @@ static void bad_headers_are_refused(void **state)
         {"strong;timeout=1.5", HEADER, "whole number"},
         {"strong;timeout=0", CONSISTENCY, "0 ms"},
         {"strong;timeout=60001", CONSISTENCY, "60001"},
+        {"eventual;sloppy=1", HEADER, "no value"},
     };
 
     (void)state;

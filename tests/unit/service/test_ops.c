@@ -30,7 +30,7 @@ static void an_id_names_one_use_of_a_slot(void **state)
     assert_null(quo_ops_find(&ops, id, &round));
     /* A generation is never 0, so no id is. */
     quo_ops_release(&ops, op);
-    op->generation = UINT32_MAX;
+    op->generation = INT32_MAX;
     op = quo_ops_acquire(&ops);
     assert_int_equal(op->generation, 1);
     quo_ops_free(&ops);
