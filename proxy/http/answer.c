@@ -51,6 +51,8 @@ struct quo_operation quo_operation_of(const struct quo_wish *wish)
         .condition = wish->conditions.type,
         .prefers_representation = wish->prefers_representation,
         .id = wish->operation,
+        .limit = wish->limit,
+        .ask = wish->ask,
     };
 }
 

@@ -44,6 +44,8 @@ struct quo_operation {
     enum quo_condition_type condition;
     bool prefers_representation;
     struct quo_operation_id id; /* OPERATION, RESOLVE */
+    uint32_t limit;             /* LIST, whose `key` is the prefix */
+    struct quo_ask ask;         /* likewise, as it was said */
 };
 
 /* Takes over what the answer will need; `if_match`, `if_none_match` and `key` stay empty. */

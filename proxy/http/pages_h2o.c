@@ -113,6 +113,7 @@ void quo_pages_answer(struct quo_http *http, const struct quo_wish *wish,
         break;
     case QUO_ROUTE_NONE:
     case QUO_ROUTE_KEY:
+    case QUO_ROUTE_LIST:
     case QUO_ROUTE_ADD:
     case QUO_ROUTE_OPERATION:
     case QUO_ROUTE_RESOLVE:

@@ -6,6 +6,7 @@
 #include "proxy/http/kinds.h"
 #include "proxy/http/percent.h"
 #include "proxy/http/preferences.h"
+#include "proxy/http/request_parts.h"
 
 static bool check_headers_size(const struct quo_http_request *request, struct quo_problem *problem)
 {
@@ -23,8 +24,8 @@ static bool check_headers_size(const struct quo_http_request *request, struct qu
     return false;
 }
 
-static bool find_namespace(struct quo_slice name, const struct quo_map *map, struct quo_wish *ret,
-                           struct quo_problem *problem)
+bool quo_request_find_namespace(struct quo_slice name, const struct quo_map *map,
+                                struct quo_wish *ret, struct quo_problem *problem)
 {
     char quoted[QUO_PROBLEM_QUOTE_MAX];
 
@@ -71,9 +72,8 @@ static bool parse_key(struct quo_slice text, struct quo_wish *ret, struct quo_pr
     return true;
 }
 
-/* The header and the query string may both speak, if they say the same. */
-static bool parse_ask(const struct quo_http_request *request, struct quo_slice query,
-                      struct quo_ask *ret, struct quo_problem *problem)
+bool quo_request_parse_ask(const struct quo_http_request *request, struct quo_slice query,
+                           struct quo_ask *ret, struct quo_problem *problem)
 {
     const struct quo_http_header *header = quo_request_header(request, "consistency");
     struct quo_ask from_header;
@@ -181,8 +181,7 @@ static bool parse_operation(struct quo_slice id, struct quo_wish *ret, struct qu
     return true;
 }
 
-/* A value that is written has a time to live; nothing else has one. */
-static bool check_ttl(const struct quo_wish *wish, struct quo_problem *problem)
+bool quo_request_check_ttl(const struct quo_wish *wish, struct quo_problem *problem)
 {
     bool is_value = wish->route == QUO_ROUTE_KEY &&
                     (wish->method == QUO_METHOD_PUT || wish->method == QUO_METHOD_PATCH);
@@ -198,9 +197,10 @@ static bool parse_data(const struct quo_http_request *request, const struct quo_
                        const struct quo_target *target, struct quo_wish *ret,
                        struct quo_problem *problem)
 {
-    if (!find_namespace(target->captures[0], map, ret, problem) ||
+    if (!quo_request_find_namespace(target->captures[0], map, ret, problem) ||
         !parse_key(target->captures[1], ret, problem) ||
-        !parse_ask(request, target->query, &ret->ask, problem) || !check_ttl(ret, problem))
+        !quo_request_parse_ask(request, target->query, &ret->ask, problem) ||
+        !quo_request_check_ttl(ret, problem))
         return false;
     if (ret->route == QUO_ROUTE_OPERATION || ret->route == QUO_ROUTE_RESOLVE)
         return parse_operation(target->captures[2], ret, problem);
@@ -252,6 +252,8 @@ bool quo_request_parse(const struct quo_http_request *request, const struct quo_
         return true;
     if (quo_route_is_data(ret->route))
         return parse_data(request, map, &target, ret, problem);
+    if (ret->route == QUO_ROUTE_LIST)
+        return quo_request_parse_list(request, map, &target, ret, problem);
     ret->slug = target.captures[0];
     return true;
 }

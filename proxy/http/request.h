@@ -5,6 +5,7 @@
 
 #include "proxy/http/conditions.h"
 #include "proxy/http/counter_body.h"
+#include "proxy/http/list_cursor.h"
 #include "proxy/http/operation_id.h"
 #include "proxy/http/route.h"
 
@@ -30,10 +31,12 @@ struct quo_wish {
 
     struct quo_operation_id operation; /* OPERATION, RESOLVE */
     struct quo_slice slug;             /* PROBLEM, RELATION */
+    uint32_t limit;                    /* LIST */
 
-    /* Routes of data */
+    /* Routes of data; of LIST the prefix */
     size_t key_len;
     uint8_t key[QUO_KEY_MAX];
+    struct quo_list_place place; /* LIST: where to begin */
 };
 
 /* Reads a request.

@@ -158,6 +158,11 @@ void quo_batch_answered(struct quo_line *line);
 /* The request is gone, and so is the batch. Returns whether it had not ended. */
 bool quo_batch_gone(struct quo_http_batch *batch);
 
+/* list_h2o.c */
+
+/* Begins a listing. */
+void quo_list_begin(struct quo_exchange *exchange, const struct quo_wish *wish);
+
 /* pages_h2o.c */
 
 /* Answers everything that is not data, into http->answer. */

@@ -104,7 +104,7 @@ class BadRequests(ClusterTest):
     def test_namespaces_and_paths_that_do_not_exist(self):
         answer = self.client.put(self.prefix, b"after", namespace="defualt")
         self.assert_refused(answer, "namespace-not-found", 404, "defualt")
-        for path in ("/v1", "/v1/kv/", "/v2/kv/default/x", "/nothing", "/v1/kv/default",
+        for path in ("/v1", "/v1/kv", "/v1/kv/", "/v2/kv/default/x", "/nothing",
                      "/v1/counters/default/x", "/v1/counters/default", "/rels/nothing"):
             with self.subTest(path):
                 answer = self.client.request("GET", path)

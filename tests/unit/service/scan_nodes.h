@@ -35,7 +35,7 @@ struct scan_world {
     int scans, queries, stores;
 };
 
-static inline void scan_world_init(struct scan_world *w)
+static inline void scan_world_init_of(struct scan_world *w, uint32_t partitions)
 {
     memset(w->nodes, 0, sizeof w->nodes);
     w->epoch = 1;
@@ -43,7 +43,15 @@ static inline void scan_world_init(struct scan_world *w)
     fake_init(&w->f);
     w->f.wall_ms = 1000000;
     w->f.map.namespaces[1].kind = QUO_KIND_CRDT;
+    w->f.map.partition_count = partitions;
+    for (uint32_t i = 1; i < partitions; i++)
+        w->f.map.entries[i] = w->f.map.entries[0];
     fake_start(&w->f, 0, 0);
+}
+
+static inline void scan_world_init(struct scan_world *w)
+{
+    scan_world_init_of(w, 1);
 }
 
 static inline int scan_order(const struct scan_stored *a, uint32_t ns, struct quo_slice key)
@@ -110,11 +118,13 @@ static inline const struct scan_stored *scan_get(const struct scan_node *node, u
     return NULL;
 }
 
-static inline bool scan_is_asked(const struct scan_stored *s, const struct quo_msg_scan *asked)
+static inline bool scan_is_asked(const struct scan_world *w, const struct scan_stored *s,
+                                 const struct quo_msg_scan *asked)
 {
     struct quo_slice key = quo_slice(s->key, s->key_len);
 
-    return s->ns == asked->ns && key.len >= asked->prefix.len &&
+    return s->ns == asked->ns && quo_map_partition(&w->f.map, s->ns, key) == asked->partition &&
+           key.len >= asked->prefix.len &&
            (asked->prefix.len == 0 ||
             memcmp(key.data, asked->prefix.data, asked->prefix.len) == 0) &&
            quo_scan_key_compare(key, asked->after) > 0;
@@ -148,7 +158,7 @@ static inline void scan_answer_page(struct scan_world *w, const struct fake_fram
         const struct scan_stored *s = &node->list[i];
         struct quo_record record;
         struct quo_scan_item item;
-        if (!node->is_lying && !scan_is_asked(s, asked))
+        if (!node->is_lying && !scan_is_asked(w, s, asked))
             continue;
         if (count == max) {
             message.more = 1;
