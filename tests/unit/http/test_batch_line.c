@@ -226,43 +226,52 @@ static void unfinished_lines_are_refused(void **state)
 
 static void members_are_limited(void **state)
 {
-    char text[1024] = "{\"op\":\"get\",\"ns\":\"n\",\"key\":\"k\"";
+    char text[1024];
+    int at = snprintf(text, sizeof text, "{\"op\":\"get\",\"ns\":\"n\",\"key\":\"k\"");
 
     (void)state;
     for (int i = 0; i < 29; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), ",\"a%d\":%d", i, i);
-    strcat(text, "}");
+        at += snprintf(text + at, sizeof text - (size_t)at, ",\"a%d\":%d", i, i);
+    snprintf(text + at, sizeof text - (size_t)at, "}");
     parse(text);
     quo_batch_line_free(&line);
-    strcpy(text + strlen(text) - 1, ",\"z\":1}");
+    snprintf(text + at, sizeof text - (size_t)at, ",\"z\":1}");
     assert_false(parse_bytes(text, strlen(text)));
     assert_non_null(strstr(problem.detail, "too many members"));
+}
+
+static char *fill(char c, size_t len)
+{
+    char *out = malloc(len + 1);
+
+    assert_non_null(out);
+    memset(out, c, len);
+    out[len] = 0;
+    return out;
 }
 
 /* Nothing is longer than the room made for it. */
 static void the_longest_of_everything_fits(void **state)
 {
-    enum { LEN = 5000 };
+    enum { LEN = 5000, ROOM = 6 * LEN };
     static const char *const ops[] = {"get", "append"};
-    char *text = malloc(8 * LEN);
+    char *slashes = fill('/', LEN), *spaces = fill(' ', LEN), *marks = fill('\\', 2 * LEN);
+    char *text = malloc(ROOM);
 
     (void)state;
     assert_non_null(text);
     for (size_t i = 0; i < QUO_COUNT(ops); i++) {
-        int at = sprintf(text, "{\"op\":\"%s\",\"ns\":\"", ops[i]);
-        memset(text + at, '/', LEN);
-        at += LEN + sprintf(text + at + LEN, "\",\"key\":\"");
-        memset(text + at, ' ', LEN);
-        at += LEN + sprintf(text + at + LEN, "\",\"idempotency-key\":\"");
-        for (int j = 0; j < LEN; j++)
-            at += sprintf(text + at, "\\\"");
-        at += sprintf(text + at, "\",\"level\":\"");
-        memset(text + at, '?', LEN);
-        strcpy(text + at + LEN, "\"}");
+        snprintf(text, ROOM,
+                 "{\"op\":\"%s\",\"ns\":\"%s\",\"key\":\"%s\",\"idempotency-key\":\"%s\","
+                 "\"level\":\"%s\"}",
+                 ops[i], slashes, spaces, marks, slashes);
         parse(text);
         quo_batch_line_free(&line);
     }
     free(text);
+    free(marks);
+    free(spaces);
+    free(slashes);
 }
 
 int main(void)
