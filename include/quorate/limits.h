@@ -101,6 +101,7 @@
 #define QUO_PAGE_SCANS_MAX 8u           /* scans after which a page that has begun ends */
 #define QUO_ELEMENT_MAX 1024u           /* bytes of an element of a set */
 #define QUO_ELEMENTS_MAX 256u           /* elements in one request */
+#define QUO_SET_BODY_MAX (1024u * 1024) /* bytes of the JSON that names them */
 #define QUO_JOBS_MAX 4096u              /* requests under way on one loop that take several steps */
 #define QUO_JOBS_BYTES_MAX (128u * 1024 * 1024) /* bytes that they hold */
 #define QUO_JOB_WINDOW 32u   /* operations that one of them has under way at once */

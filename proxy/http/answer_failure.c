@@ -69,7 +69,7 @@ static const char *obstacle(const struct quo_response *response)
     return "other operations on the key were in the way";
 }
 
-static void set_failure(struct quo_problem *problem, const struct quo_answer_case *of)
+void quo_failure_problem(const struct quo_answer_case *of, struct quo_problem *problem)
 {
     const struct quo_response *response = of->response;
     bool unknown = quo_method_is_write(of->operation->method) && response->outcome == QUO_UNKNOWN;
@@ -119,7 +119,7 @@ void quo_answer_failure(const struct quo_answer_case *of, struct quo_answer *ret
 {
     struct quo_problem problem;
 
-    set_failure(&problem, of);
+    quo_failure_problem(of, &problem);
     quo_answer_begin_data(ret, quo_problem_info(problem.type)->status, of);
     add_operation(&problem, of, ret);
     quo_answer_add_document(ret, &problem, of->facts);

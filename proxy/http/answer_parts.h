@@ -51,7 +51,9 @@ void quo_answer_declined(const struct quo_answer_case *of, struct quo_answer *re
 /* To FOUND and ABSENT, WRITTEN and DECLINED, of an operation; and to TIMEOUT when its history is
  * lost. */
 void quo_answer_operation(const struct quo_answer_case *of, struct quo_answer *ret);
-/* To UNAVAILABLE, TIMEOUT and REFUSED. */
+/* What UNAVAILABLE, TIMEOUT and REFUSED are called; without the operation. */
+void quo_failure_problem(const struct quo_answer_case *of, struct quo_problem *problem);
+/* To them. */
 void quo_answer_failure(const struct quo_answer_case *of, struct quo_answer *ret);
 
 /* The failure that a declined write is answered with. Requires a code other than DONE. */

@@ -102,21 +102,19 @@ static bool check_patch(const struct quo_http_request *request, const struct quo
     }
 }
 
-static bool parse_counter(const struct quo_http_request *request, struct quo_wish *ret,
-                          struct quo_problem *problem)
+static bool check_json(const struct quo_http_request *request, const char *verb, uint32_t max,
+                       struct quo_problem *problem)
 {
     const struct quo_http_header *type = quo_request_header(request, "content-type");
     char quoted[QUO_PROBLEM_QUOTE_MAX];
 
     if (type != NULL && !quo_is_media_type(type->value, "application/json")) {
         quo_problem_set(problem, QUO_PROBLEM_BODY_TYPE_UNSUPPORTED,
-                        "The Content-Type of :add must be application/json, not %s.",
+                        "The Content-Type of %s must be application/json, not %s.", verb,
                         quo_problem_quote(type->value, quoted));
         return false;
     }
-    if (request->body.len > QUO_COUNTER_BODY_MAX)
-        return too_large(request->body.len, "body", ":add", QUO_COUNTER_BODY_MAX, problem);
-    return quo_counter_body_parse(request->body, &ret->counter, problem);
+    return request->body.len <= max || too_large(request->body.len, "body", verb, max, problem);
 }
 
 bool quo_body_check(const struct quo_http_request *request, struct quo_wish *ret,
@@ -133,6 +131,18 @@ bool quo_body_check(const struct quo_http_request *request, struct quo_wish *ret
     case QUO_METHOD_PATCH:
         return check_patch(request, ret, problem);
     default:
-        return parse_counter(request, ret, problem);
+        break;
+    }
+    switch (ret->route) {
+    case QUO_ROUTE_TIMELINE:
+        return parse_content_type(request, ret, problem) &&
+               check_size(request, "value", ret->ns, problem);
+    case QUO_ROUTE_SET_ADD:
+        return check_json(request, ":add", QUO_SET_BODY_MAX, problem);
+    case QUO_ROUTE_SET_REMOVE:
+        return check_json(request, ":remove", QUO_SET_BODY_MAX, problem);
+    default:
+        return check_json(request, ":add", QUO_COUNTER_BODY_MAX, problem) &&
+               quo_counter_body_parse(request->body, &ret->counter, problem);
     }
 }

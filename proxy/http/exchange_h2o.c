@@ -324,17 +324,24 @@ bool quo_exchange_has_room(struct quo_exchange *exchange)
     return false;
 }
 
-static void begin_operation(struct quo_exchange *exchange, const struct quo_http_request *input,
-                            const struct quo_wish *wish)
+bool quo_exchange_admit(struct quo_exchange *exchange, const struct quo_http_request *input,
+                        const struct quo_wish *wish)
 {
     struct quo_problem problem;
 
     if (!quo_exchange_has_room(exchange))
+        return false;
+    if (join_session(exchange, input, wish, &problem))
+        return true;
+    quo_exchange_refuse(exchange, &problem, 0);
+    return false;
+}
+
+static void begin_operation(struct quo_exchange *exchange, const struct quo_http_request *input,
+                            const struct quo_wish *wish)
+{
+    if (!quo_exchange_admit(exchange, input, wish))
         return;
-    if (!join_session(exchange, input, wish, &problem)) {
-        quo_exchange_refuse(exchange, &problem, 0);
-        return;
-    }
     exchange->operation = quo_operation_of(wish);
     if (wish->route == QUO_ROUTE_KEY && !quo_method_is_write(wish->method)) {
         exchange->operation.if_match = join(exchange->request, input, "if-match");
@@ -422,6 +429,8 @@ void quo_exchange_dispatch(struct quo_exchange *exchange, const struct quo_http_
         facts = quo_exchange_facts(exchange);
         quo_answer_options(wish->allowed, &facts, &http->answer);
         quo_exchange_respond(exchange);
+    } else if (quo_route_is_collection(wish->route)) {
+        quo_collections_begin(exchange, input, wish);
     } else if (quo_route_is_data(wish->route)) {
         begin_operation(exchange, input, wish);
     } else if (wish->route == QUO_ROUTE_LIST) {

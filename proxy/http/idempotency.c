@@ -135,9 +135,10 @@ uint64_t quo_idempotency_digest(const struct quo_wish *wish, struct quo_slice bo
     XXH3_64bits_reset(&state);
     add_number(&state, method_code(wish->method));
     add_conditions(&state, &wish->conditions);
-    if (wish->method == QUO_METHOD_PUT)
+    if (wish->method == QUO_METHOD_PUT || wish->route == QUO_ROUTE_TIMELINE)
         add_bytes(&state, wish->content_type);
-    if (wish->method == QUO_METHOD_PUT || wish->method == QUO_METHOD_PATCH)
+    if (wish->method == QUO_METHOD_PUT || wish->method == QUO_METHOD_PATCH ||
+        wish->route == QUO_ROUTE_TIMELINE)
         add_bytes(&state, body);
     if (wish->method == QUO_METHOD_POST)
         add_counter(&state, &wish->counter);

@@ -3,7 +3,7 @@
 #include "proxy/http/openapi.h"
 #include "proxy/http/server_h2o.h"
 
-#define PAGE_MAX 4096u
+#define PAGE_MAX 8192u
 #define PLAIN "text/plain; charset=utf-8"
 
 static void answer_text(const struct quo_answer_facts *facts, int status, const char *type,
@@ -114,6 +114,12 @@ void quo_pages_answer(struct quo_http *http, const struct quo_wish *wish,
     case QUO_ROUTE_NONE:
     case QUO_ROUTE_KEY:
     case QUO_ROUTE_LIST:
+    case QUO_ROUTE_ENTRY:
+    case QUO_ROUTE_TIMELINE:
+    case QUO_ROUTE_ELEMENT:
+    case QUO_ROUTE_SET_ADD:
+    case QUO_ROUTE_SET_REMOVE:
+    case QUO_ROUTE_SET:
     case QUO_ROUTE_ADD:
     case QUO_ROUTE_OPERATION:
     case QUO_ROUTE_RESOLVE:

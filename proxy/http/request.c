@@ -2,6 +2,7 @@
 
 #include "proxy/http/ask.h"
 #include "proxy/http/body.h"
+#include "proxy/http/collection_request.h"
 #include "proxy/http/idempotency.h"
 #include "proxy/http/kinds.h"
 #include "proxy/http/percent.h"
@@ -37,7 +38,7 @@ bool quo_request_find_namespace(struct quo_slice name, const struct quo_map *map
     return false;
 }
 
-static bool parse_key(struct quo_slice text, struct quo_wish *ret, struct quo_problem *problem)
+bool quo_request_parse_key(struct quo_slice text, struct quo_wish *ret, struct quo_problem *problem)
 {
     const uint8_t *slash = text.len > 0 ? memchr(text.data, '/', text.len) : NULL;
     size_t at = 0;
@@ -185,11 +186,12 @@ bool quo_request_check_ttl(const struct quo_wish *wish, struct quo_problem *prob
 {
     bool is_value = wish->route == QUO_ROUTE_KEY &&
                     (wish->method == QUO_METHOD_PUT || wish->method == QUO_METHOD_PATCH);
+    bool is_entry = wish->route == QUO_ROUTE_TIMELINE && wish->method == QUO_METHOD_POST;
 
-    if (wish->ask.ttl_ms == 0 || is_value)
+    if (wish->ask.ttl_ms == 0 || is_value || is_entry)
         return true;
     quo_problem_set(problem, QUO_PROBLEM_BAD_QUERY,
-                    "A ttl is for a value that is written, by PUT or PATCH.");
+                    "A ttl is for a value that is written, by PUT or PATCH, or appended.");
     return false;
 }
 
@@ -198,7 +200,7 @@ static bool parse_data(const struct quo_http_request *request, const struct quo_
                        struct quo_problem *problem)
 {
     if (!quo_request_find_namespace(target->captures[0], map, ret, problem) ||
-        !parse_key(target->captures[1], ret, problem) ||
+        !quo_request_parse_key(target->captures[1], ret, problem) ||
         !quo_request_parse_ask(request, target->query, &ret->ask, problem) ||
         !quo_request_check_ttl(ret, problem))
         return false;
@@ -254,6 +256,8 @@ bool quo_request_parse(const struct quo_http_request *request, const struct quo_
         return parse_data(request, map, &target, ret, problem);
     if (ret->route == QUO_ROUTE_LIST)
         return quo_request_parse_list(request, map, &target, ret, problem);
+    if (quo_route_is_collection(ret->route))
+        return quo_collection_request_parse(request, map, &target, ret, problem);
     ret->slug = target.captures[0];
     return true;
 }

@@ -3,10 +3,13 @@
 #ifndef QUORATE_HTTP_REQUEST_H
 #define QUORATE_HTTP_REQUEST_H
 
+#include "proxy/collections/set.h"
+#include "proxy/collections/timeline.h"
 #include "proxy/http/conditions.h"
 #include "proxy/http/counter_body.h"
 #include "proxy/http/list_cursor.h"
 #include "proxy/http/operation_id.h"
+#include "proxy/http/paging.h"
 #include "proxy/http/route.h"
 
 /* What a request wants. Slices borrow from the request. */
@@ -31,12 +34,22 @@ struct quo_wish {
 
     struct quo_operation_id operation; /* OPERATION, RESOLVE */
     struct quo_slice slug;             /* PROBLEM, RELATION */
-    uint32_t limit;                    /* LIST */
+    uint32_t limit;                    /* LIST, TIMELINE, SET */
+
+    /* Routes of timelines and sets, whose names are keys */
+    struct quo_entry_id entry; /* ENTRY */
+    struct quo_version before; /* a page of a timeline: older than this; none: the newest */
+    size_t after_len;          /* a page of a set: `after`, if there is one */
+    size_t element_len;        /* ELEMENT */
+    size_t rest_len;           /* of a page: `rest`, what is asked besides */
 
     /* Routes of data; of LIST the prefix */
     size_t key_len;
     uint8_t key[QUO_KEY_MAX];
     struct quo_list_place place; /* LIST: where to begin */
+    uint8_t after[QUO_ELEMENT_TAIL_MAX];
+    uint8_t element[QUO_ELEMENT_MAX];
+    char rest[QUO_PAGING_REST_MAX];
 };
 
 /* Reads a request.

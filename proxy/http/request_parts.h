@@ -18,6 +18,10 @@ bool quo_request_parse_ask(const struct quo_http_request *request, struct quo_sl
  * `ask`. Returns false with BAD_QUERY. */
 bool quo_request_check_ttl(const struct quo_wish *wish, struct quo_problem *problem);
 
+/* Sets key and key_len. Returns false with the problem. */
+bool quo_request_parse_key(struct quo_slice text, struct quo_wish *ret,
+                           struct quo_problem *problem);
+
 /* LIST. As quo_request_parse. */
 bool quo_request_parse_list(const struct quo_http_request *request, const struct quo_map *map,
                             const struct quo_target *target, struct quo_wish *ret,

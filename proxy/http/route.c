@@ -126,6 +126,21 @@ bool quo_route_is_data(enum quo_route route)
            route == QUO_ROUTE_RESOLVE;
 }
 
+bool quo_route_is_collection(enum quo_route route)
+{
+    switch (route) {
+    case QUO_ROUTE_ENTRY:
+    case QUO_ROUTE_TIMELINE:
+    case QUO_ROUTE_ELEMENT:
+    case QUO_ROUTE_SET_ADD:
+    case QUO_ROUTE_SET_REMOVE:
+    case QUO_ROUTE_SET:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void quo_methods_format(uint32_t allowed, char out[QUO_ALLOW_MAX])
 {
     size_t at = 0;

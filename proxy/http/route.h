@@ -51,6 +51,8 @@ uint32_t quo_route_methods(enum quo_route route);
 
 /* Whether the route is one of data: it has a namespace and a key. */
 bool quo_route_is_data(enum quo_route route);
+/* Whether it is one of a timeline or a set. */
+bool quo_route_is_collection(enum quo_route route);
 
 /* Writes "GET, HEAD, OPTIONS" for Allow. */
 #define QUO_ALLOW_MAX 64u

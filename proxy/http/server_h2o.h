@@ -53,6 +53,7 @@ struct quo_exchange {
     /* Of work that is more than one operation of the service; called when nobody waits for it. */
     void (*abandon)(struct quo_exchange *exchange);
     void *work;
+    void *kept; /* in the request's pool: what the answer will need besides */
     uint64_t started_us;
     uint64_t answered_us;
     struct quo_operation operation;  /* slices in the request's pool */
@@ -127,6 +128,10 @@ bool quo_exchange_has_room(struct quo_exchange *exchange);
 void quo_exchange_wait(struct quo_exchange *exchange);
 /* The work has ended. Returns false if the request is gone by now, and so is the exchange. */
 bool quo_exchange_resume(struct quo_exchange *exchange);
+/* Whether the connection may have one more operation, and the session is understood. If not, the
+ * exchange is answered. */
+bool quo_exchange_admit(struct quo_exchange *exchange, const struct quo_http_request *input,
+                        const struct quo_wish *wish);
 /* Ends the wait with a refusal: the service could not take the work. */
 void quo_exchange_overloaded(struct quo_exchange *exchange, enum quo_status status);
 struct quo_answer_facts quo_exchange_facts(const struct quo_exchange *exchange);
@@ -162,6 +167,12 @@ bool quo_batch_gone(struct quo_http_batch *batch);
 
 /* Begins a listing. */
 void quo_list_begin(struct quo_exchange *exchange, const struct quo_wish *wish);
+
+/* collections_h2o.c */
+
+/* Begins what a request for a timeline or a set wants. */
+void quo_collections_begin(struct quo_exchange *exchange, const struct quo_http_request *input,
+                           const struct quo_wish *wish);
 
 /* pages_h2o.c */
 
