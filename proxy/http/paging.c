@@ -1,5 +1,7 @@
 #include "proxy/http/paging.h"
 
+#include <stdio.h>
+
 #include "proxy/http/ask.h"
 #include "proxy/http/percent.h"
 
@@ -27,12 +29,11 @@ static bool reject_name(struct quo_slice name, unsigned allowed, struct quo_prob
 {
     char quoted[QUO_PROBLEM_QUOTE_MAX];
     char list[64] = "";
+    size_t len = 0;
 
     for (size_t i = 0; i < QUO_COUNT(parameters); i++) {
-        if ((parameters[i].parameter & allowed) == 0)
-            continue;
-        strcat(list, ", ");
-        strcat(list, parameters[i].name);
+        if ((parameters[i].parameter & allowed) != 0)
+            len += (size_t)snprintf(list + len, sizeof list - len, ", %s", parameters[i].name);
     }
     quo_problem_set(problem, QUO_PROBLEM_BAD_QUERY,
                     "There is no query parameter %s here; there are level, r, timeout%s.",

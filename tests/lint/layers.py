@@ -17,6 +17,7 @@ OWNERS = {
     "record.h": "quo_version",
     "ring.h": "quo_version",
     "slot.h": "quo_version",
+    "scan.h": "quo_version",
     "cluster.h": "quo_cluster",
     "collection.h": "quo_cluster",
     "rpc.h": "quo_rpc",

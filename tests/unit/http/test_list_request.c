@@ -109,12 +109,40 @@ static void cursors_are_for_their_listing(void **state)
     assert_int_equal(problem.type, QUO_PROBLEM_BAD_CURSOR);
 }
 
+static void what_is_wrong_has_its_problem(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *headers;
+        enum quo_problem_type type;
+        const char *word;
+    } rows[] = {
+        {"/v1/kv/", NULL, QUO_PROBLEM_NAMESPACE_NOT_FOUND, "\"\""},
+        {"/v1/kv/defualt", NULL, QUO_PROBLEM_NAMESPACE_NOT_FOUND, "\"defualt\""},
+        {"/v1/kv/default?limit=0", NULL, QUO_PROBLEM_BAD_QUERY, "1 to 1000"},
+        {"/v1/kv/default?after=x", NULL, QUO_PROBLEM_BAD_QUERY, "\"after\""},
+        {"/v1/kv/default?ttl=5s", NULL, QUO_PROBLEM_BAD_QUERY, "ttl"},
+        {"/v1/kv/default?prefix=%2", NULL, QUO_PROBLEM_BAD_KEY, "offset 0"},
+        {"/v1/kv/default?level=strong", NULL, QUO_PROBLEM_BAD_CONSISTENCY, "strong"},
+        {"/v1/kv/default", "consistency: session", QUO_PROBLEM_BAD_CONSISTENCY, "session"},
+        {"/v1/kv/default?r=4", NULL, QUO_PROBLEM_BAD_CONSISTENCY, "r=4"},
+        {"/v1/kv/default?cursor=AAAA", NULL, QUO_PROBLEM_BAD_CURSOR, "damaged"},
+    };
+
+    for (size_t i = 0; i < QUO_COUNT(rows); i++) {
+        assert_false(parse(rows[i].target, rows[i].headers));
+        assert_int_equal(problem.type, rows[i].type);
+        assert_non_null(strstr(problem.detail, rows[i].word));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_said_is_all_of_it),
         cmocka_unit_test(levels_come_from_either_side),
         cmocka_unit_test(cursors_are_for_their_listing),
+        cmocka_unit_test(what_is_wrong_has_its_problem),
     };
     return cmocka_run_group_tests(tests, make_map, free_map);
 }

@@ -197,14 +197,14 @@ static void pages_meet_without_a_gap(void **state)
     put_some(NS_LWW, "gfedcba");
     struct quo_msg_scan message = scan_of(NS_LWW, "");
     char all[64] = "", after[2] = "";
+    size_t len = 0;
     message.count_max = 3;
     do {
         struct quo_scan_item item;
         size_t at = 0;
         scan(message);
         while (quo_scan_item_next(got.page.items, &at, &item)) {
-            after[0] = (char)item.key.data[0];
-            strcat(all, after);
+            all[len++] = after[0] = (char)item.key.data[0];
         }
         message.after = quo_slice_of(after);
     } while (got.page.more);

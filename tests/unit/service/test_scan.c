@@ -31,11 +31,11 @@ static void everywhere(const char *key, uint64_t hlc, const char *value)
 static void expect_keys(const char *keys)
 {
     char got[512] = "";
+    size_t len = 0;
 
-    for (uint32_t i = 0; i < result.count; i++) {
-        strcat(got, i > 0 ? " " : "");
-        strcat(got, result.items[i].key);
-    }
+    for (uint32_t i = 0; i < result.count; i++)
+        len += (size_t)snprintf(got + len, sizeof got - len, "%s%s", i > 0 ? " " : "",
+                                result.items[i].key);
     assert_string_equal(got, keys);
 }
 
