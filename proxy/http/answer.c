@@ -74,7 +74,10 @@ void quo_answer_data(const struct quo_operation *operation, const struct quo_res
     switch (response->verdict) {
     case QUO_VERDICT_FOUND:
     case QUO_VERDICT_ABSENT:
-        (is_key ? quo_answer_read : quo_answer_operation)(&of, ret);
+        if (operation->route == QUO_ROUTE_COUNTER)
+            quo_answer_counter(&of, ret);
+        else
+            (is_key ? quo_answer_read : quo_answer_operation)(&of, ret);
         break;
     case QUO_VERDICT_WRITTEN:
         (is_key ? quo_answer_written : quo_answer_operation)(&of, ret);

@@ -6,6 +6,7 @@
 #include "proxy/http/receipt.h"
 #include "proxy/http/request.h"
 #include "proxy/session/token.h"
+#include "quorate/slot.h"
 
 #define QUO_ANSWER_HEADERS_MAX 16u
 /* A path, which only one header of an answer holds, and the rest. */
@@ -55,6 +56,12 @@ struct quo_operation quo_operation_of(const struct quo_wish *wish);
 void quo_answer_data(const struct quo_operation *operation, const struct quo_response *response,
                      const struct quo_map *map, const struct quo_answer_facts *facts,
                      struct quo_answer *ret);
+
+/* Makes the answer to a read of a counter that is made of slots: FOUND with their sum, or what
+ * quo_answer_data makes of the response. */
+void quo_answer_sum(const struct quo_operation *operation, const struct quo_response *response,
+                    const struct quo_slot_sum *sum, const struct quo_map *map,
+                    const struct quo_answer_facts *facts, struct quo_answer *ret);
 
 /* Adds the header with which the session goes on; without memory for that, the client keeps what it
  * has. */

@@ -1,4 +1,5 @@
 #include "proxy/http/answer_parts.h"
+#include "proxy/http/counter.h"
 
 #include <inttypes.h>
 
@@ -26,6 +27,14 @@ static enum quo_problem_type refusal_problem(enum quo_status refusal)
     case QUO_NACK:
     case QUO_SUPERSEDED:
         return QUO_PROBLEM_CONTENTION;
+    case QUO_OUT_OF_BOUNDS:
+        return QUO_PROBLEM_COUNTER_BOUND;
+    case QUO_KEY_REUSED:
+        return QUO_PROBLEM_IDEMPOTENCY_KEY_REUSED;
+    case QUO_RING_FULL:
+        return QUO_PROBLEM_TOO_MANY_KEYS;
+    case QUO_HISTORY_LOST:
+        return QUO_PROBLEM_HISTORY_LOST;
     default:
         return QUO_PROBLEM_INTERNAL;
     }
@@ -61,6 +70,25 @@ static void set_unsatisfied(struct quo_problem *problem, const struct quo_answer
                     receipt->replies, receipt->n, of->response->elapsed_us / 1000);
 }
 
+/* Refused by the one replica whose word counts, for what it holds. */
+static bool is_slots_own(enum quo_status refusal)
+{
+    return refusal == QUO_OUT_OF_BOUNDS || refusal == QUO_KEY_REUSED || refusal == QUO_RING_FULL ||
+           refusal == QUO_HISTORY_LOST;
+}
+
+static void set_declined(struct quo_problem *problem, const struct quo_response *response)
+{
+    const enum quo_problem_type type = refusal_problem(response->refusal);
+
+    quo_problem_set(problem, type, "The replica that was to add it says: %s.",
+                    quo_status_text(response->refusal));
+    problem->outcome = response->outcome;
+    /* This attempt did nothing; an earlier one of the same operation may have. */
+    if (response->refusal == QUO_HISTORY_LOST)
+        problem->outcome = QUO_UNKNOWN;
+}
+
 /* Why a write is not decided although enough replicas answered. */
 static const char *obstacle(const struct quo_response *response)
 {
@@ -82,6 +110,10 @@ void quo_failure_problem(const struct quo_answer_case *of, struct quo_problem *p
         /* A status of "nothing happened" would be a lie when something may have. */
         set_shortage(problem, QUO_PROBLEM_OUTCOME_UNKNOWN, of, refusal);
         problem->outcome = QUO_UNKNOWN;
+        return;
+    }
+    if (response->verdict == QUO_VERDICT_REFUSED && is_slots_own(response->refusal)) {
+        set_declined(problem, response);
         return;
     }
     switch (response->verdict) {
@@ -109,7 +141,9 @@ static void add_operation(struct quo_problem *problem, const struct quo_answer_c
 {
     struct quo_operation_id id;
 
+    /* An addition to a slot is known by its Idempotency-Key alone. */
     if (quo_problem_info(problem->type)->status != 504 ||
+        quo_counter_has_slots(of->operation->ns, of->operation->route) ||
         !quo_method_is_write(of->operation->method) || !quo_operation_id_of(of->response, &id))
         return;
     problem->operation = quo_answer_add_operation_link(ret, of->operation, &id);

@@ -28,6 +28,8 @@ void quo_answer_add_timing(struct quo_answer *answer, const struct quo_answer_fa
 /* Quorate-Ttl: how long the value shown will still be there, in seconds; nothing if it stays. */
 void quo_answer_add_ttl(struct quo_answer *answer, const struct quo_response *response);
 void quo_answer_add_etag(struct quo_answer *answer, struct quo_version version);
+/* Idempotent-Replayed, if an earlier attempt did it. */
+void quo_answer_add_replayed(struct quo_answer *answer, const struct quo_response *response);
 /* Content-Location: the path of the key's value. */
 void quo_answer_add_location(struct quo_answer *answer, const struct quo_operation *operation);
 /* Link to the operation of a write; returns its path, borrowed from the answer. */
@@ -46,6 +48,10 @@ void quo_answer_add_document(struct quo_answer *answer, const struct quo_problem
 void quo_answer_read(const struct quo_answer_case *of, struct quo_answer *ret);
 /* To WRITTEN. */
 void quo_answer_written(const struct quo_answer_case *of, struct quo_answer *ret);
+/* To WRITTEN, of an addition to a counter. */
+void quo_answer_added(const struct quo_answer_case *of, struct quo_answer *ret);
+/* To FOUND and ABSENT, of a key that is a counter. */
+void quo_answer_counter(const struct quo_answer_case *of, struct quo_answer *ret);
 /* To DECLINED. */
 void quo_answer_declined(const struct quo_answer_case *of, struct quo_answer *ret);
 /* To FOUND and ABSENT, WRITTEN and DECLINED, of an operation; and to TIMEOUT when its history is

@@ -35,9 +35,9 @@ enum quo_problem_type quo_declined_problem(enum quo_change_code code)
     QUO_UNREACHABLE();
 }
 
-static void add_replayed(struct quo_answer *answer, const struct quo_response *response)
+void quo_answer_add_replayed(struct quo_answer *answer, const struct quo_response *response)
 {
-    if (response->is_consensus && response->change.replayed)
+    if (response->change.replayed)
         quo_answer_add(answer, "idempotent-replayed", quo_slice_of("?1"));
 }
 
@@ -51,15 +51,6 @@ static void add_representation(const struct quo_answer_case *of, const struct qu
     quo_answer_add_value(ret, record);
 }
 
-static void add_counter(const struct quo_response *response, struct quo_answer *ret)
-{
-    int len = snprintf(ret->document, sizeof ret->document, "{\"value\":%" PRId64 "}\n",
-                       response->change.counter);
-
-    quo_answer_add(ret, "content-type", quo_slice_of("application/json"));
-    ret->body = quo_slice(ret->document, (size_t)len);
-}
-
 void quo_answer_written(const struct quo_answer_case *of, struct quo_answer *ret)
 {
     const struct quo_response *response = of->response;
@@ -67,16 +58,18 @@ void quo_answer_written(const struct quo_answer_case *of, struct quo_answer *ret
     struct quo_version changed =
         response->is_consensus ? response->change.changed : response->receipt.version;
 
+    if (of->operation->route == QUO_ROUTE_ADD) {
+        quo_answer_added(of, ret);
+        return;
+    }
     quo_answer_begin_data(ret, 200, of);
-    add_replayed(ret, response);
+    quo_answer_add_replayed(ret, response);
     if (!quo_version_is_none(changed))
         quo_answer_add_etag(ret, changed);
     if (value != NULL && quo_version_equal(value->changed, changed))
         quo_answer_add_ttl(ret, response);
-    if (of->operation->route == QUO_ROUTE_ADD) {
-        add_counter(response, ret);
-    } else if (of->operation->prefers_representation && response->is_consensus && value != NULL &&
-               quo_version_equal(value->changed, changed)) {
+    if (of->operation->prefers_representation && response->is_consensus && value != NULL &&
+        quo_version_equal(value->changed, changed)) {
         /* What another write has replaced since the first attempt is not what this one made. */
         add_representation(of, value, ret);
     } else {
@@ -153,7 +146,7 @@ void quo_answer_declined(const struct quo_answer_case *of, struct quo_answer *re
 
     describe(of, &problem);
     quo_answer_begin_data(ret, quo_problem_info(problem.type)->status, of);
-    add_replayed(ret, response);
+    quo_answer_add_replayed(ret, response);
     bool is_of_now =
         response->change.code != QUO_CHANGE_BOUND || !quo_version_is_none(response->change.changed);
     if (ret->status == 412 && value != NULL && is_of_now)

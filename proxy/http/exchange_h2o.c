@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/http/counter.h"
 #include "proxy/http/server_h2o.h"
 #include "proxy/http/session.h"
 #include "quorate/log.h"
@@ -244,7 +245,10 @@ static void on_answer(void *context, const struct quo_response *response)
     facts = quo_exchange_facts(exchange);
     quo_answer_data(&exchange->operation, response, http->options.map, &facts, &http->answer);
     if (exchange->in_session) {
-        quo_session_learn(&exchange->token, exchange->session_key, response);
+        if (quo_counter_has_slots(exchange->operation.ns, exchange->operation.route))
+            quo_token_raise(&exchange->token, response->receipt.version.hlc);
+        else
+            quo_session_learn(&exchange->token, exchange->session_key, response);
         quo_answer_add_token(&http->answer, &exchange->token, http->options.secret);
     }
     quo_exchange_respond(exchange);
@@ -349,7 +353,10 @@ static void begin_operation(struct quo_exchange *exchange, const struct quo_http
     } else {
         exchange->operation.key = keep(exchange->request, h2o_iovec_init(wish->key, wish->key_len));
     }
-    submit(exchange, wish);
+    if (wish->route == QUO_ROUTE_COUNTER && quo_counter_has_slots(wish->ns, wish->route))
+        quo_counter_begin(exchange, wish);
+    else
+        submit(exchange, wish);
 }
 
 static void merge_sessions(struct quo_exchange *exchange, const struct quo_http_request *input)

@@ -87,3 +87,14 @@ bool quo_kinds_check_operation(const struct quo_wish *wish, struct quo_problem *
                     wish->ns->name, quo_kind_name(wish->ns->kind));
     return false;
 }
+
+bool quo_kinds_check_counter(const struct quo_wish *wish, struct quo_problem *problem)
+{
+    if (wish->ns->kind != QUO_KIND_LWW)
+        return true;
+    quo_problem_set(problem, QUO_PROBLEM_KIND_MISMATCH,
+                    "Namespace %s is of kind lww, which has no counters: nothing can be added to "
+                    "a value there. Kinds cas, mixed and crdt have them.",
+                    wish->ns->name);
+    return false;
+}

@@ -20,4 +20,7 @@ bool quo_kinds_check_consistency(const struct quo_wish *wish, struct quo_problem
  * true, or false with KIND_MISMATCH. */
 bool quo_kinds_check_operation(const struct quo_wish *wish, struct quo_problem *problem);
 
+/* Whether the kind has counters. Returns true, or false with KIND_MISMATCH. */
+bool quo_kinds_check_counter(const struct quo_wish *wish, struct quo_problem *problem);
+
 #endif

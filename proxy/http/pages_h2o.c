@@ -121,6 +121,7 @@ void quo_pages_answer(struct quo_http *http, const struct quo_wish *wish,
     case QUO_ROUTE_SET_REMOVE:
     case QUO_ROUTE_SET:
     case QUO_ROUTE_ADD:
+    case QUO_ROUTE_COUNTER:
     case QUO_ROUTE_OPERATION:
     case QUO_ROUTE_RESOLVE:
     case QUO_ROUTE_MERGE:

@@ -3,6 +3,7 @@
 #include "proxy/http/ask.h"
 #include "proxy/http/body.h"
 #include "proxy/http/collection_request.h"
+#include "proxy/http/counter.h"
 #include "proxy/http/idempotency.h"
 #include "proxy/http/kinds.h"
 #include "proxy/http/percent.h"
@@ -146,14 +147,26 @@ static bool parse_idempotency(const struct quo_http_request *request, struct quo
     return !ret->has_key || quo_idempotency_parse(request, &ret->opid, problem);
 }
 
+static bool check_write(struct quo_wish *wish, struct quo_problem *problem)
+{
+    return quo_kinds_check_write(wish, problem) &&
+           resolve_consistency(
+               wish, quo_kinds_needs_consensus(wish) || wish->ns->kind == QUO_KIND_CAS, problem) &&
+           quo_kinds_check_consistency(wish, problem);
+}
+
 static bool parse_write(const struct quo_http_request *request, struct quo_wish *ret,
                         struct quo_problem *problem)
 {
+    bool has_slots = quo_counter_has_slots(ret->ns, ret->route);
+
     if (!quo_conditions_parse(request, &ret->conditions, problem) ||
-        !parse_idempotency(request, ret, problem) || !quo_kinds_check_write(ret, problem) ||
-        !resolve_consistency(ret, quo_kinds_needs_consensus(ret) || ret->ns->kind == QUO_KIND_CAS,
-                             problem) ||
-        !quo_kinds_check_consistency(ret, problem) || !quo_body_check(request, ret, problem))
+        !parse_idempotency(request, ret, problem))
+        return false;
+    if (has_slots ? !quo_counter_check(ret, problem) : !check_write(ret, problem))
+        return false;
+    if (!quo_body_check(request, ret, problem) ||
+        (has_slots && !quo_counter_check_body(ret, problem)))
         return false;
     ret->prefers_representation = quo_prefers_representation(request);
     if (ret->has_key)
@@ -206,8 +219,12 @@ static bool parse_data(const struct quo_http_request *request, const struct quo_
         return false;
     if (ret->route == QUO_ROUTE_OPERATION || ret->route == QUO_ROUTE_RESOLVE)
         return parse_operation(target->captures[2], ret, problem);
-    return quo_method_is_write(ret->method) ? parse_write(request, ret, problem)
-                                            : resolve_consistency(ret, false, problem);
+    if (quo_method_is_write(ret->method))
+        return parse_write(request, ret, problem);
+    if (ret->route == QUO_ROUTE_COUNTER && !quo_kinds_check_counter(ret, problem))
+        return false;
+    return quo_counter_has_slots(ret->ns, ret->route) ? quo_counter_check(ret, problem)
+                                                      : resolve_consistency(ret, false, problem);
 }
 
 static bool reject_path(struct quo_slice path, struct quo_problem *problem)
@@ -303,6 +320,10 @@ struct quo_request quo_wish_submission(const struct quo_wish *wish, struct quo_s
         .has_max = wish->counter.has_max,
     };
 
+    if (quo_counter_has_slots(wish->ns, wish->route)) {
+        ret.collection = QUO_COLLECTION_COUNTER;
+        ret.key = quo_slice(wish->prefix, wish->prefix_len);
+    }
     memcpy(ret.tags, wish->conditions.tags, ret.tag_count * sizeof ret.tags[0]);
     return ret;
 }

@@ -50,6 +50,8 @@ struct quo_wish {
     uint8_t after[QUO_ELEMENT_TAIL_MAX];
     uint8_t element[QUO_ELEMENT_MAX];
     char rest[QUO_PAGING_REST_MAX];
+    size_t prefix_len; /* of a counter that is made of slots */
+    uint8_t prefix[2 + QUO_COLLECTION_NAME_MAX];
 };
 
 /* Reads a request.

@@ -122,8 +122,8 @@ uint32_t quo_route_methods(enum quo_route route)
 
 bool quo_route_is_data(enum quo_route route)
 {
-    return route == QUO_ROUTE_KEY || route == QUO_ROUTE_ADD || route == QUO_ROUTE_OPERATION ||
-           route == QUO_ROUTE_RESOLVE;
+    return route == QUO_ROUTE_KEY || route == QUO_ROUTE_ADD || route == QUO_ROUTE_COUNTER ||
+           route == QUO_ROUTE_OPERATION || route == QUO_ROUTE_RESOLVE;
 }
 
 bool quo_route_is_collection(enum quo_route route)

@@ -174,6 +174,11 @@ void quo_list_begin(struct quo_exchange *exchange, const struct quo_wish *wish);
 void quo_collections_begin(struct quo_exchange *exchange, const struct quo_http_request *input,
                            const struct quo_wish *wish);
 
+/* counter_h2o.c */
+
+/* Begins to add up a counter that is made of slots. The exchange may be over when it returns. */
+void quo_counter_begin(struct quo_exchange *exchange, const struct quo_wish *wish);
+
 /* pages_h2o.c */
 
 /* Answers everything that is not data, into http->answer. */

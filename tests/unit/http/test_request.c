@@ -140,7 +140,9 @@ static void what_is_wrong_has_its_problem(void **state)
         {"GET", "/v1/kv/default/a/b", NULL, 0, QUO_PROBLEM_BAD_KEY, "'/' at offset 1"},
         {"POST", "/v1/counters/bank/a/b:add", NULL, 0, QUO_PROBLEM_BAD_KEY, "'/' at offset 1"},
         {"POST", "/v1/counters/bank/:add", NULL, 0, QUO_PROBLEM_BAD_KEY, "empty"},
-        {"POST", "/v1/counters/bank/k", NULL, 0, QUO_PROBLEM_NOT_FOUND, "/v1/counters"},
+        {"POST", "/v1/counters/bank/k", NULL, 0, QUO_PROBLEM_METHOD_NOT_ALLOWED,
+         "GET, HEAD, OPTIONS"},
+        {"GET", "/v1/counters/bank/", NULL, 0, QUO_PROBLEM_BAD_KEY, "empty"},
         {"GET", "/v1/counters/bank/k:add", NULL, 0, QUO_PROBLEM_METHOD_NOT_ALLOWED,
          "POST, OPTIONS"},
         {"GET", "/v1/kv/bank/k/operations/x:resolve", NULL, 0, QUO_PROBLEM_METHOD_NOT_ALLOWED,
@@ -366,7 +368,15 @@ static void kinds_allow_what_they_can_keep(void **state)
          "Idempotency-Key, and namespace default is of kind lww"},
         {"PATCH", "/v1/kv/default/k", "content-type: application/merge-patch+json",
          QUO_PROBLEM_KIND_MISMATCH, "changes the value"},
-        {"POST", "/v1/counters/social/k:add", NULL, QUO_PROBLEM_KIND_MISMATCH, "counter"},
+        {"POST", "/v1/counters/default/k:add", NULL, QUO_PROBLEM_KIND_MISMATCH, "counter"},
+        {"GET", "/v1/counters/default/k", NULL, QUO_PROBLEM_KIND_MISMATCH,
+         "kind lww, which has no counters"},
+        {"GET", "/v1/counters/bank/k", NULL, QUO_PROBLEM_NONE, NULL},
+        {"GET", "/v1/counters/social/k", NULL, QUO_PROBLEM_NONE, NULL},
+        {"POST", "/v1/counters/social/k:add", NULL, QUO_PROBLEM_NONE, NULL},
+        {"POST", "/v1/counters/social/k:add", "idempotency-key: x", QUO_PROBLEM_NONE, NULL},
+        {"POST", "/v1/counters/social/k:add", "if-match: *", QUO_PROBLEM_KIND_MISMATCH,
+         "has a condition"},
         {"PUT", "/v1/kv/social/k", NULL, QUO_PROBLEM_NONE, NULL},
         {"PUT", "/v1/kv/social/k?level=eventual", NULL, QUO_PROBLEM_NONE, NULL},
         {"PUT", "/v1/kv/bank/k", "if-match: *", QUO_PROBLEM_NONE, NULL},
@@ -410,6 +420,89 @@ static void kinds_allow_what_they_can_keep(void **state)
         if (!understood && strstr(problem.detail, rows[i].word) == NULL)
             fail_msg("%s %s: %s", rows[i].method, rows[i].target, problem.detail);
     }
+}
+
+static void counters_of_slots_are_asked_for_as_such(void **state)
+{
+    static const struct {
+        const char *method, *target;
+        enum quo_level level; /* 0: refused */
+        uint8_t r, w, dw;
+    } rows[] = {
+        {"POST", "/v1/counters/social/k:add", QUO_LEVEL_QUORUM, 0, 2, 2},
+        {"POST", "/v1/counters/social/k:add?level=eventual", QUO_LEVEL_EVENTUAL, 0, 1, 1},
+        {"POST", "/v1/counters/social/k:add?level=quorum", QUO_LEVEL_QUORUM, 0, 2, 2},
+        {"POST", "/v1/counters/social/k:add?level=all", QUO_LEVEL_ALL, 0, 3, 3},
+        {"POST", "/v1/counters/social/k:add?w=2", QUO_LEVEL_QUORUM, 0, 2, 2},
+        {"POST", "/v1/counters/social/k:add?w=2&dw=1", QUO_LEVEL_EVENTUAL, 0, 2, 1},
+        {"POST", "/v1/counters/social/k:add?level=strong", 0, 0, 0, 0},
+        {"POST", "/v1/counters/social/k:add?level=session", 0, 0, 0, 0},
+        {"POST", "/v1/counters/social/k:add?w=4", 0, 0, 0, 0},
+        {"GET", "/v1/counters/social/k", QUO_LEVEL_QUORUM, 2, 0, 0},
+        {"GET", "/v1/counters/social/k?level=eventual", QUO_LEVEL_EVENTUAL, 1, 0, 0},
+        {"GET", "/v1/counters/social/k?level=all", QUO_LEVEL_ALL, 3, 0, 0},
+        {"GET", "/v1/counters/social/k?level=strong", 0, 0, 0, 0},
+        {"GET", "/v1/counters/social/k?level=session", 0, 0, 0, 0},
+    };
+    struct quo_problem problem;
+    struct quo_wish wish;
+
+    (void)state;
+    for (size_t i = 0; i < QUO_COUNT(rows); i++) {
+        const struct quo_consistency *want = &wish.consistency;
+        bool understood = parse_body(rows[i].method, rows[i].target, NULL,
+                                     quo_slice_of("{\"by\":1}"), &wish, &problem);
+
+        if (understood != (rows[i].level != 0))
+            fail_msg("%s: %s", rows[i].target, problem.detail);
+        if (!understood) {
+            assert_int_equal(problem.type, QUO_PROBLEM_BAD_CONSISTENCY);
+            continue;
+        }
+        if (want->level != rows[i].level || want->r != rows[i].r || want->w != rows[i].w ||
+            want->dw != rows[i].dw || want->strong)
+            fail_msg("%s: level %d r=%u w=%u dw=%u", rows[i].target, want->level, want->r, want->w,
+                     want->dw);
+    }
+}
+
+static void counters_of_slots_are_submitted_by_prefix(void **state)
+{
+    char target[3000] = "/v1/counters/social/";
+    struct quo_request request;
+    struct quo_problem problem;
+    struct quo_wish wish;
+
+    (void)state;
+    assert_true(parse_body("POST", "/v1/counters/social/hits:add", "idempotency-key: x",
+                           quo_slice_of("{\"by\":-5}"), &wish, &problem));
+    request = quo_wish_submission(&wish, quo_slice_of("{"));
+    assert_int_equal(request.type, QUO_REQUEST_ADD);
+    assert_int_equal(request.collection, QUO_COLLECTION_COUNTER);
+    assert_true(quo_slice_equal(request.key, quo_slice("\0\4hits", 6)));
+    assert_int_equal(request.by, -5);
+    assert_true(request.has_opid);
+    assert_false(quo_request_is_consensus(&request));
+    /* Bounds are of the sum, which nobody holds. */
+    assert_false(parse_body("POST", "/v1/counters/social/hits:add", NULL,
+                            quo_slice_of("{\"by\":1,\"max\":2}"), &wish, &problem));
+    assert_int_equal(problem.type, QUO_PROBLEM_KIND_MISMATCH);
+    assert_non_null(strstr(problem.detail, "bounds"));
+    /* A name fits beside what the slots' keys hold besides it. */
+    size_t at = strlen(target);
+    memset(target + at, 'x', QUO_COLLECTION_NAME_MAX);
+    assert_true(parse("GET", target, NULL, 0, &wish, &problem));
+    assert_int_equal(wish.prefix_len, 2 + QUO_COLLECTION_NAME_MAX);
+    target[at + QUO_COLLECTION_NAME_MAX] = 'x';
+    assert_false(parse("GET", target, NULL, 0, &wish, &problem));
+    assert_int_equal(problem.type, QUO_PROBLEM_KEY_TOO_LONG);
+    assert_int_equal(problem.limit, QUO_COLLECTION_NAME_MAX);
+    /* In other kinds a counter is a key. */
+    memcpy(target, "/v1/counters/bank///", 20);
+    target[18] = target[19] = 'x';
+    assert_true(parse("GET", target, NULL, 0, &wish, &problem));
+    assert_int_equal(quo_wish_submission(&wish, quo_slice(NULL, 0)).collection,
+                     QUO_COLLECTION_NONE);
 }
 
 static void values_that_are_written_can_have_a_time_to_live(void **state)
@@ -601,6 +694,8 @@ int main(void)
         cmocka_unit_test(options_are_answered_everywhere),
         cmocka_unit_test(request_ids_are_tokens),
         cmocka_unit_test(kinds_allow_what_they_can_keep),
+        cmocka_unit_test(counters_of_slots_are_asked_for_as_such),
+        cmocka_unit_test(counters_of_slots_are_submitted_by_prefix),
         cmocka_unit_test(what_consensus_decides_is_strong_unless_said),
         cmocka_unit_test(writes_are_submitted_as_they_were_asked),
         cmocka_unit_test(bodies_are_read),
