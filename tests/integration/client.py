@@ -92,9 +92,15 @@ class Client:
                             headers={"Content-Type": "application/merge-patch+json",
                                      **(headers or {})})
 
+    def _counter(self, key, query, namespace):
+        return self._target(key, query, namespace).replace("/v1/kv/", "/v1/counters/", 1)
+
+    def counter(self, key, query="", namespace=None, method="GET", **options):
+        return self.request(method, self._counter(key, query, namespace), **options)
+
     def add(self, key, by, query="", namespace=None, headers=None, **bounds):
         """Adds to a counter, within `min` and `max` if they are given."""
-        path = self._target(key, query, namespace).replace("/v1/kv/", "/v1/counters/", 1)
+        path = self._counter(key, query, namespace)
         path, mark, rest = path.partition("?")
         return self.request("POST", f"{path}:add{mark}{rest}",
                             body=json.dumps({"by": by, **bounds}),
