@@ -36,6 +36,15 @@ enum quo_tree_level {
     QUO_TREE_LEAF_HASHES = 2, /* of one branch */
 };
 
+/* Of a collection of deletes, in order (PROTOCOLS, Collecting deletes). */
+enum quo_floor_stage {
+    QUO_FLOOR_READY = 1,   /* is it fit for one? changes nothing */
+    QUO_FLOOR_GATE = 2,    /* nothing new at or below the floor, from now on */
+    QUO_FLOOR_CONFIRM = 3, /* all have the gate: is it equal with those it compares itself with? */
+    QUO_FLOOR_SEAL = 4,    /* all are equal up to the floor: no copies at or below it any more */
+    QUO_FLOOR_DROP = 5,    /* all are sealed: deletes at or below the floor can go */
+};
+
 enum quo_forward_flag {
     QUO_FORWARD_SENT = 1u << 0, /* an ACC of the operation may have left already */
     QUO_FORWARD_HAS_MIN = 1u << 1,

@@ -28,7 +28,9 @@ enum quo_status quo_replica_kind(const struct quo_namespace *ns, uint8_t carried
         return QUO_BAD_KIND;
     if (QUO_MUTANT(NO_KIND_MASK))
         return QUO_OK;
-    return carried == (uint8_t)ns->kind && (allowed(ns->kind) & op) != 0 ? QUO_OK : QUO_BAD_KIND;
+    return carried == (uint8_t)ns->kind && ((allowed(ns->kind) | QUO_OP_DROP) & op) != 0
+               ? QUO_OK
+               : QUO_BAD_KIND;
 }
 
 bool quo_replica_kind_promises(enum quo_kind kind)

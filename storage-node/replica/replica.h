@@ -50,6 +50,7 @@ enum quo_replica_op {
     QUO_OP_PREP = 1u << 2,
     QUO_OP_ACC = 1u << 3,
     QUO_OP_SLOT = 1u << 4, /* of counters only */
+    QUO_OP_DROP = 1u << 5, /* the replica's own, of any kind */
 };
 /* `carried` is the kind the request names, `ns` our own namespace with the request's id, NULL when
  * we know none. Returns QUO_OK or QUO_BAD_KIND: the namespace is unknown, the requester believes it
@@ -71,9 +72,11 @@ struct quo_replica_view {
     /* Nothing below it is accepted. A record that a read-modify-write made is its own promise, so
      * this is at least its version then; quo_replica_promised joins the two. */
     struct quo_version promised;
-    bool promise_kept;        /* a promise is kept beside the record */
-    struct quo_version floor; /* of the partition; none when no floor was set */
-    uint32_t record_size;     /* bytes of the record; 0 when absent */
+    bool promise_kept; /* a promise is kept beside the record */
+    /* Of the partition, each none when there is none. Nothing new at or below `floor` is accepted,
+     * and no copies at or below `sealed` either; deletes at or below `cleared` may be dropped. */
+    struct quo_version floor, sealed, cleared;
+    uint32_t record_size; /* bytes of the record; 0 when absent */
 };
 
 /* The promise in force, of what is kept beside the record (none: nothing) and the record. */
@@ -93,6 +96,7 @@ enum quo_promise_change {
 struct quo_replica_verdict {
     enum quo_status status;
     bool write; /* put the request's record in place of the one held */
+    bool drop;  /* delete the record held */
     enum quo_promise_change promise;
     bool next;                     /* ACC: the ballot `next` was promised by this very message */
     bool value;                    /* the answer includes the record held */
@@ -117,9 +121,12 @@ struct quo_replica_incoming {
     /* The record held is byte for byte the incoming one. Looked at only when the versions are
      * equal. */
     bool same_bytes;
+    bool copy; /* STORE: of what some replica holds, not a new write */
+    bool gone; /* it deletes the key, or had expired, at the moment of `sealed` */
 };
 /* STORE (store.c): a blind write, a repair or a hint; the tests in the order of PROTOCOLS B3.
- * Status: QUO_OK (written, or held already); QUO_NACK (the floor or a promise forbids it);
+ * Status: QUO_OK (written, or held already, or a copy of a delete that was dropped here, with
+ * nothing to write); QUO_NACK (a floor or a promise forbids it);
  * QUO_SUPERSEDED (something newer is held); QUO_CORRUPT (the version is held with other bytes,
  * which no correct cluster can produce). */
 struct quo_replica_verdict quo_replica_store(const struct quo_replica_view *view,
@@ -144,5 +151,11 @@ bool quo_replica_is_proposal(const struct quo_record *record);
 struct quo_replica_verdict quo_replica_acc(const struct quo_replica_view *view,
                                            const struct quo_replica_incoming *incoming,
                                            struct quo_version next);
+
+/* Dropping a delete (drop.c, PROTOCOLS B7), which no message asks for: `gone`, the version of a
+ * record that deletes its key, or had expired, at the moment of `cleared`. Status: QUO_OK (drop
+ * it, with its promise); QUO_SUPERSEDED (something else is held); QUO_NACK (it has to stay). */
+struct quo_replica_verdict quo_replica_drop(const struct quo_replica_view *view,
+                                            struct quo_version gone);
 
 #endif

@@ -7,6 +7,27 @@ bool quo_replica_is_blind(const struct quo_record *record)
     return (record->flags & QUO_RECORD_BLIND) != 0;
 }
 
+/* Copies pass between the gate and the seal: what one replica took before the gate and nobody else
+ * did would be lost otherwise, or differ for ever. */
+static bool is_floored(const struct quo_replica_view *view,
+                       const struct quo_replica_incoming *incoming)
+{
+    if (QUO_MUTANT(COPY_BELOW_SEAL) && incoming->copy)
+        return false;
+    bool passes = incoming->copy && !QUO_MUTANT(GATE_STOPS_COPIES);
+    return quo_version_compare(incoming->version, passes ? view->sealed : view->floor) <= 0;
+}
+
+/* Below the seal, who holds nothing has dropped a delete, and everything older with it: it is as
+ * good as a replica that holds the delete. */
+static bool was_dropped(const struct quo_replica_view *view,
+                        const struct quo_replica_incoming *incoming)
+{
+    return incoming->copy && incoming->gone && quo_version_is_none(view->version) &&
+           quo_version_compare(incoming->version, view->sealed) <= 0 &&
+           quo_version_compare(incoming->version, view->promised) >= 0;
+}
+
 /* The order of the tests is the rule:
  * - equal first, so that a STORE sent twice is answered as it was the first time, even when a
  * promise or the floor has passed it since;
@@ -18,8 +39,8 @@ static enum quo_status judge(const struct quo_replica_view *view,
     int against_held = quo_version_compare(incoming->version, view->version);
     if (against_held == 0)
         return incoming->same_bytes ? QUO_OK : QUO_CORRUPT;
-    if (quo_version_compare(incoming->version, view->floor) <= 0)
-        return QUO_NACK;
+    if (is_floored(view, incoming))
+        return was_dropped(view, incoming) ? QUO_OK : QUO_NACK;
     if (quo_version_compare(incoming->version, view->promised) < 0)
         return QUO_NACK;
     if (!QUO_MUTANT(STORE_OVERWRITES_NEWER) && against_held < 0) {
@@ -50,7 +71,8 @@ struct quo_replica_verdict quo_replica_store(const struct quo_replica_view *view
 {
     QUO_REQUIRE(!quo_version_is_none(incoming->version));
     struct quo_replica_verdict verdict = {.status = judge(view, incoming), .reply = *view};
-    if (verdict.status == QUO_OK && !quo_version_equal(incoming->version, view->version)) {
+    bool held = quo_version_equal(incoming->version, view->version);
+    if (verdict.status == QUO_OK && !held && !was_dropped(view, incoming)) {
         verdict.write = true;
         verdict.reply.version = incoming->version;
         verdict.reply.blind = true;

@@ -37,7 +37,7 @@ OWNERS = {
 }
 # Folders that hold decisions only: no port, no clock, no memory of their own.
 PURE = {"quo_base", "quo_version", "quo_cluster", "quo_rpc", "quo_session", "quo_collections",
-        "quo_coordinator", "quo_replica", "quo_antientropy", "quo_handoff"}
+        "quo_coordinator", "quo_replica", "quo_antientropy", "quo_handoff", "quo_gc"}
 # Folders that decide as those do, but over documents: memory and the parser, still no port.
 THINKERS = {"quo_change"}
 DRIVERS = {"quo_service", "quo_server"}

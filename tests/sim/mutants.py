@@ -67,6 +67,9 @@ ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION", "FRESH_BY_ONE_PEER",
 ELSEWHERE |= {"HINT_DROPPED_EARLY", "HINT_RETAGGED"}
 # Likewise those of scans: tests/unit/service/mutants.
 ELSEWHERE |= {"SCAN_PAST_A_PAGE", "SCAN_DROPS_TOMBSTONES", "SCAN_UNREPAIRED"}
+# Likewise those of collecting deletes: tests/unit/server/mutants.
+ELSEWHERE |= {"FLOOR_NOT_ON_ALL", "SEAL_WITHOUT_EQUAL", "DROP_UNSEALED", "DROP_IGNORES_PROMISE",
+              "ABSENT_IS_FLOOR", "COPY_BELOW_SEAL", "GATE_STOPS_COPIES"}
 
 
 def run(program, arguments, budget):

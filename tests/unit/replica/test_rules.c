@@ -251,9 +251,85 @@ static void test_random_sequences_against_the_twin(void **state)
     assert_true(seen[QUO_CORRUPT] > 100);
 }
 
+/* Copies pass the gate and stop at the seal; there, a delete that was dropped is as good as held.
+ */
+static void test_floors_and_copies(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t t, version, promised, gate, sealed;
+        bool copy, gone;
+        enum quo_status status;
+        bool write;
+    } table[] = {
+        {5, 0, 0, 5, 4, false, false, QUO_NACK, false},
+        {5, 0, 0, 5, 4, true, false, QUO_OK, true},
+        {5, 4, 0, 9, 4, true, true, QUO_OK, true},
+        {5, 6, 0, 9, 4, true, false, QUO_SUPERSEDED, false},
+        {5, 4, 6, 9, 4, true, false, QUO_NACK, false},
+        {5, 0, 0, 5, 5, true, false, QUO_NACK, false},
+        {5, 4, 0, 5, 5, true, true, QUO_NACK, false},
+        {5, 0, 0, 5, 5, true, true, QUO_OK, false},
+        {5, 0, 5, 5, 5, true, true, QUO_OK, false},
+        {5, 0, 6, 5, 5, true, true, QUO_NACK, false},
+        {5, 0, 0, 5, 5, false, true, QUO_NACK, false},
+        {5, 6, 0, 5, 5, true, true, QUO_NACK, false},
+        {5, 5, 0, 5, 5, true, false, QUO_CORRUPT, false},
+    };
+    for (size_t i = 0; i < QUO_COUNT(table); i++) {
+        struct quo_replica_view before = view(table[i].version, table[i].promised, table[i].gate);
+        struct quo_replica_incoming in = incoming(table[i].t);
+        before.sealed = v(table[i].sealed);
+        in.copy = table[i].copy;
+        in.gone = table[i].gone;
+        struct quo_replica_verdict verdict = quo_replica_store(&before, &in);
+        assert_int_equal(verdict.status, table[i].status);
+        assert_int_equal(verdict.write, table[i].write);
+        if (!table[i].write)
+            assert_view(&verdict.reply, &before);
+    }
+}
+
+static void test_drop_branches_in_order(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t t, version, promised, sealed, cleared;
+        enum quo_status status;
+    } table[] = {
+        {5, 5, 0, 5, 5, QUO_OK},         {5, 5, 5, 5, 5, QUO_OK},
+        {5, 5, 6, 6, 5, QUO_OK},         {5, 5, 7, 6, 6, QUO_NACK}, /* T15 */
+        {5, 5, 0, 5, 4, QUO_NACK},       {5, 5, 0, 0, 0, QUO_NACK},
+        {5, 6, 0, 9, 9, QUO_SUPERSEDED}, {5, 0, 0, 9, 9, QUO_SUPERSEDED},
+        {5, 4, 0, 9, 9, QUO_SUPERSEDED},
+    };
+    for (size_t i = 0; i < QUO_COUNT(table); i++) {
+        for (int kept = 0; kept < 2; kept++) {
+            struct quo_replica_view before = view(table[i].version, table[i].promised, 9);
+            before.sealed = v(table[i].sealed);
+            before.cleared = v(table[i].cleared);
+            before.promise_kept = kept != 0;
+            struct quo_replica_verdict verdict = quo_replica_drop(&before, v(table[i].t));
+            assert_int_equal(verdict.status, table[i].status);
+            assert_int_equal(verdict.drop, table[i].status == QUO_OK);
+            assert_false(verdict.write);
+            if (!verdict.drop) {
+                assert_view(&verdict.reply, &before);
+                continue;
+            }
+            assert_true(quo_version_is_none(verdict.reply.version));
+            assert_true(quo_version_is_none(verdict.reply.promised));
+            assert_int_equal(verdict.promise, kept ? QUO_PROMISE_CLEAR : QUO_PROMISE_LEAVE);
+            assert_int_equal(verdict.reply.record_size, 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_floors_and_copies),
+        cmocka_unit_test(test_drop_branches_in_order),
         cmocka_unit_test(test_store_branches_in_order),
         cmocka_unit_test(test_store_again_is_done_whatever_passed_it),
         cmocka_unit_test(test_store_of_other_bytes_under_a_version),
