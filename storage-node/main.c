@@ -287,6 +287,8 @@ static void make_server(void)
         .store = node.store,
         .replica = node.identity.replica,
         .map = node.map,
+        .delete_grace_ms = settings.delete_grace_ms,
+        .collect_every_ms = settings.collect_every_ms,
     };
 
     if (quo_server_new(&options, &node.server, why, sizeof why) != QUO_OK)

@@ -64,6 +64,7 @@ void quo_admin_metrics(const struct quo_admin_options *options, struct quo_text 
 {
     static const char refused[] = "quorate_node_answers_total";
     static const char unequal[] = "quorate_node_unequal_seconds";
+    static const char tombstones[] = "quorate_node_tombstones";
     static const char commit[] = "quorate_node_commit_seconds";
     const struct quo_server_stats *server = quo_server_stats(options->server);
     const struct quo_net_stats *net = options->net;
@@ -86,6 +87,9 @@ void quo_admin_metrics(const struct quo_admin_options *options, struct quo_text 
         text, unequal, "gauge",
         "How long ago the partition and peer were found equal that were so least lately.");
     quo_metric_value(text, unequal, "", quo_server_unequal_us(options->server) / 1000000);
+    quo_metric_head(text, tombstones, "gauge",
+                    "Deletes, and values that expire, that are kept here.");
+    quo_metric_value(text, tombstones, "", quo_server_tombstones(options->server));
     add_gauge(text, "quorate_node_serving", "Whether requests are served.",
               quo_server_serving(options->server));
     add_gauge(text, "quorate_node_writable", "Whether writes are taken.",

@@ -23,11 +23,15 @@ static struct quo_replica_verdict judge(const struct quo_held *held,
 {
     if (request->op == QUO_OP_PREP)
         return quo_replica_prep(held->view, request->version, request->value_max);
+    if (request->op == QUO_OP_DROP)
+        return quo_replica_drop(held->view, request->version);
     struct quo_replica_incoming incoming = {
         .version = request->version,
         .record_size = (uint32_t)request->record.len,
         .promises = quo_replica_kind_promises(request->ns->kind),
         .same_bytes = same_record(held, request),
+        .copy = request->copy,
+        .gone = request->copy && quo_floors_cover(held->view->sealed, request->record),
     };
     if (request->op == QUO_OP_ACC)
         return quo_replica_acc(held->view, &incoming, request->next);
@@ -41,6 +45,8 @@ static void put(struct quo_group *group, const struct quo_request *request,
     if (verdict->write) {
         quo_group_put(group, QUO_FAMILY_DATA, request->key, request->record);
         group->records++;
+    } else if (verdict->drop) {
+        quo_group_delete(group, QUO_FAMILY_DATA, request->key);
     }
     if (verdict->promise == QUO_PROMISE_PUT) {
         uint8_t promised[QUO_VERSION_SIZE];
@@ -69,13 +75,13 @@ static void note_hashes(const struct quo_server *server, const struct quo_reques
         return;
     unsynced->before = held->older != NULL
                            ? held->older->after
-                           : quo_trees_hash(request->key, held->found->record.bytes);
+                           : quo_trees_share(request->key, held->found->record.bytes);
     unsynced->after =
-        unsynced->brings_record ? quo_trees_hash(request->key, request->record) : unsynced->before;
+        unsynced->brings_record ? quo_trees_share(request->key, request->record) : unsynced->before;
     if (QUO_MUTANT(TREE_MISSES_DELETE) && is_tombstone(request->record))
         unsynced->after = unsynced->before;
     if (QUO_MUTANT(TREE_MISSES_OVERWRITE) && unsynced->brings_record)
-        unsynced->before = 0;
+        unsynced->before = QUO_SHARE_NONE;
 }
 
 struct quo_unsynced *quo_apply_append(struct quo_server *server, const struct quo_request *request,
@@ -99,9 +105,11 @@ struct quo_unsynced *quo_apply_append(struct quo_server *server, const struct qu
         .next_in_group = group->unsynced,
         .group = group,
         .newest = true,
-        .brings_record = verdict->write,
+        .brings_record = verdict->write || verdict->drop,
         .view = verdict->reply,
         .digest = verdict->write ? quo_overlay_digest(request->record) : digest_of(held),
+        .before = QUO_SHARE_NONE,
+        .after = QUO_SHARE_NONE,
     };
     if (kept > 0) {
         memcpy(copy + request->key.len, request->record.data, kept);
@@ -126,9 +134,9 @@ static void answer(struct quo_server *server, const struct quo_request *request,
     bool wait = request->sync && (verdict->status == QUO_OK || verdict->status == QUO_SUPERSEDED);
     if (QUO_MUTANT(ACK_BEFORE_SYNC) && request->sync)
         holder = NULL;
-    if (QUO_MUTANT(SUPERSEDED_BEFORE_SYNC) && !verdict->write)
+    if (QUO_MUTANT(SUPERSEDED_BEFORE_SYNC) && !verdict->write && !verdict->drop)
         holder = NULL;
-    if (wait && holder != NULL && !verdict->write)
+    if (wait && holder != NULL && !verdict->write && !verdict->drop)
         QUO_PROBE(STORE_MET_UNSYNCED);
     struct quo_waiter waiter = {
         .status = verdict->status,
@@ -204,9 +212,23 @@ static void promise(struct quo_server *server, const struct quo_request *request
     quo_reply_after(server, request, &waiter, holder, true);
 }
 
-void quo_apply(struct quo_server *server, const struct quo_request *request,
-               const struct quo_held *held)
+/* As `held`, with `view`, which shows the floors as they are now. */
+static struct quo_held show_floors(const struct quo_server *server,
+                                   const struct quo_request *request, const struct quo_held *held,
+                                   struct quo_replica_view *view)
 {
+    struct quo_held shown = *held;
+    *view = *held->view;
+    quo_floors_show(server, request->partition, view);
+    shown.view = view;
+    return shown;
+}
+
+void quo_apply(struct quo_server *server, const struct quo_request *request,
+               const struct quo_held *came)
+{
+    struct quo_replica_view view;
+    const struct quo_held shown = show_floors(server, request, came, &view), *held = &shown;
     if (request->op == QUO_OP_SLOT) {
         quo_slot_apply(server, request, held);
         return;
@@ -217,7 +239,7 @@ void quo_apply(struct quo_server *server, const struct quo_request *request,
         return;
     }
     struct quo_unsynced *holder = held->older;
-    if (verdict.write) {
+    if (verdict.write || verdict.drop) {
         holder = quo_apply_append(server, request, &verdict, held);
         if (holder == NULL) {
             quo_reply_refusal(server, request, QUO_BUSY);

@@ -65,6 +65,7 @@ static bool take_from_map(struct opening *opening, uint32_t partition,
                         partition);
         if (from_map->epoch == ours->entry.epoch)
             return true;
+        ours->moved = !quo_floors_outlive(&ours->entry, from_map);
     }
     ours->entry = *from_map;
     ours->unstored = true;
@@ -102,6 +103,7 @@ enum quo_status quo_epochs_start(struct quo_server *server)
         if (group == NULL && (group = quo_group_gather(server, 0)) == NULL)
             return QUO_NO_MEMORY;
         put_entry(group, (uint16_t)i, &server->partitions[i].entry);
+        quo_floors_start(group, i);
     }
     if (group == NULL)
         server->serving = true;
@@ -128,6 +130,7 @@ enum quo_status quo_epochs_adopt(struct quo_server *server, uint16_t partition,
         .next = group->adoptions, .partition = partition, .previous = ours->entry};
     group->adoptions = adoption;
     put_entry(group, partition, entry);
+    quo_floors_follow(group, partition, &ours->entry, entry);
     quo_group_account(group, need);
     ours->entry = *entry;
     ours->adopting = group;

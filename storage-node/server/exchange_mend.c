@@ -91,6 +91,13 @@ static bool is_outdone(const struct quo_mending *mending, const struct quo_msg_r
     return quo_version_compare(reply->version, mending->version) > 0;
 }
 
+/* A delete below what is sealed: who refuses it has dropped it, a little before us or after. */
+static bool was_dropped(const struct quo_server *server, struct quo_slice record)
+{
+    const struct quo_comparison *of = server->exchanges->keys.of;
+    return quo_floors_cover(server->partitions[of->partition].floors.sealed, record);
+}
+
 static void take_status(struct quo_server *server, struct quo_mending *mending,
                         const struct quo_msg_reply *reply)
 {
@@ -100,7 +107,7 @@ static void take_status(struct quo_server *server, struct quo_mending *mending,
         succeed(server, mending);
         break;
     case QUO_NACK:
-        if (is_outdone(mending, reply))
+        if (mending->dropped || is_outdone(mending, reply))
             succeed(server, mending);
         else
             ask_proxy(server, mending);
@@ -163,6 +170,7 @@ static void push_found(struct quo_server *server, struct quo_mending *mending,
     const struct quo_namespace *ns = quo_request_namespace(server, ns_of(mending->difference));
     bool sent = false;
     mending->version = found->view.version;
+    mending->dropped = was_dropped(server, found->record.bytes);
     if (ns != NULL && found->record.bytes.len > 0)
         sent = found->view.blind ? send_store(server, mending, ns, found->record.bytes)
                                  : send_acc(server, mending, ns, found->record.bytes);
@@ -246,11 +254,13 @@ static void apply(struct quo_server *server, struct quo_mending *mending, struct
     }
     renew(server, mending);
     mending->version = record.version;
+    mending->dropped = was_dropped(server, bytes);
     const struct quo_namespace *ns = quo_request_namespace(server, ns_of(mending->difference));
     struct quo_request request = {
         .peer = QUO_PEER_SELF,
         .id = mending->id,
         .op = quo_replica_is_blind(&record) ? QUO_OP_STORE : QUO_OP_ACC,
+        .copy = true,
         .partition = (uint16_t)of->partition,
         .kind = ns != NULL ? (uint8_t)ns->kind : 0,
         .ns_id = ns_of(mending->difference),

@@ -616,3 +616,52 @@ bool quo_exchanges_idle(const struct quo_server *server)
     return (server->exchanges == NULL || !server->exchanges->keys.ranging) &&
            server->listings == NULL;
 }
+
+/* For collections of deletes */
+
+int quo_exchanges_peer(const struct quo_server *server, uint64_t replica)
+{
+    return peer_of(server->exchanges, replica);
+}
+
+bool quo_exchanges_is_up(const struct quo_server *server, uint64_t replica, uint64_t *ret_us)
+{
+    const struct quo_exchanges *x = server->exchanges;
+    int peer = peer_of(x, replica);
+    if (peer < 0 || !x->peers[peer].up)
+        return false;
+    *ret_us = x->peers[peer].up_us;
+    return true;
+}
+
+bool quo_exchanges_any_up(const struct quo_server *server)
+{
+    const struct quo_exchanges *x = server->exchanges;
+    for (uint32_t i = 0; i < x->peer_count; i++)
+        if (x->peers[i].up)
+            return true;
+    return false;
+}
+
+uint64_t quo_exchanges_equal_us(const struct quo_server *server, uint32_t partition,
+                                uint64_t replica)
+{
+    const struct quo_pair *pair = quo_pairs_find(server, partition, replica);
+    bool counts = pair != NULL && pair->epoch == server->partitions[partition].entry.epoch;
+    return counts ? pair->mono_us : 0;
+}
+
+void quo_exchanges_hurry(struct quo_server *server, uint32_t partition, uint64_t replica)
+{
+    struct quo_exchanges *x = server->exchanges;
+    int peer = peer_of(x, replica);
+    if (peer < 0)
+        return;
+    struct quo_recheck pair = {.partition = partition, .peer = (uint32_t)peer};
+    bool queued = is_under_way(x, &pair);
+    for (uint32_t i = 0; i < x->recheck_count; i++)
+        queued = queued ||
+                 (x->rechecks[i].partition == partition && x->rechecks[i].peer == (uint32_t)peer);
+    if (!queued && x->recheck_count < QUO_RECHECKS_MAX)
+        x->rechecks[x->recheck_count++] = pair;
+}

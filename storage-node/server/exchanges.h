@@ -35,6 +35,7 @@ struct quo_mending {
     uint64_t id; /* of the request under way, on the mesh or to ourselves; 0: the slot is free */
     uint64_t expires_us;
     struct quo_version version; /* of the record that was sent */
+    bool dropped;               /* as it is by whoever refuses it */
     struct quo_difference *difference;
 };
 
@@ -99,7 +100,7 @@ struct quo_exchanges {
     uint64_t every_us; /* a partition is compared with each peer */
     uint64_t pause_us; /* between the two looks at what differs */
     uint32_t peer_count;
-    struct quo_exchange_peer *peers;              /* by index of the map */
+    struct quo_exchange_peer *peers;                  /* by index of the map */
     struct quo_pair (*pairs_known)[QUO_REPLICAS_MAX]; /* by partition; pairs.h */
     uint64_t started_us;
 
@@ -152,6 +153,18 @@ struct quo_slice quo_exchanges_entry(const struct quo_comparison *comparison,
 /* Whether it may go on now: there is budget, and writes do not queue up. */
 bool quo_exchanges_may_work(struct quo_server *server);
 void quo_exchanges_spend(struct quo_server *server, size_t bytes);
+
+/* The index of a replica in the map; -1: it is not there. */
+int quo_exchanges_peer(const struct quo_server *server, uint64_t replica);
+/* Whether the replica can be reached, and since when. */
+bool quo_exchanges_is_up(const struct quo_server *server, uint64_t replica, uint64_t *ret_us);
+bool quo_exchanges_any_up(const struct quo_server *server);
+/* When the last comparison with the replica began that found the partition equal under the entry
+ * in force; 0: none did. */
+uint64_t quo_exchanges_equal_us(const struct quo_server *server, uint32_t partition,
+                                uint64_t replica);
+/* Compares the partition with the replica as soon as can be, unless that is under way. */
+void quo_exchanges_hurry(struct quo_server *server, uint32_t partition, uint64_t replica);
 
 /* exchange_keys.c */
 

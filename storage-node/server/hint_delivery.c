@@ -57,7 +57,9 @@ static uint64_t send_store(struct quo_server *server, const struct quo_hint_lane
         .ns = quo_get_u32(hint->key.data + 2),
         .kind = (uint8_t)ns->kind,
         .entry = quo_slice(entry, quo_entry_size(mine)),
-        .flags = QUO_STORE_SYNC | QUO_STORE_WRITEBACK,
+        /* The writer's own message, late. It may be on no replica yet, so it is no copy: a gate
+         * above it refuses it. */
+        .flags = QUO_STORE_SYNC,
         .key = user_key_of(hint->key),
         .record = record,
     };

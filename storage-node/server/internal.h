@@ -18,6 +18,7 @@
 #include "storage-node/replica/slot.h"
 #include "storage-node/server/arena.h"
 #include "storage-node/server/exchanges.h"
+#include "storage-node/server/floors.h"
 #include "storage-node/server/hints.h"
 #include "storage-node/server/mesh.h"
 #include "storage-node/server/overlay.h"
@@ -41,10 +42,11 @@ struct quo_request {
     uint32_t value_max;             /* QUERY, PREP: longer records are left out of the answer */
     uint16_t count_max;             /* SCAN, which is a QUERY of many keys: of so many; else 0 */
     bool sync;                      /* STORE: answered when on disk, as PREP and ACC always are */
-    struct quo_version version;     /* STORE, ACC: of the record; PREP: the ballot */
+    bool copy;                      /* STORE: of what some replica holds */
+    struct quo_version version;     /* STORE, ACC, DROP: of the record; PREP: the ballot */
     struct quo_version next;        /* ACC */
     struct quo_replica_addition addition; /* SLOT; clock and retention are ours to fill in */
-    struct quo_slice record;        /* STORE, ACC; SCAN: the user's key after which it begins */
+    struct quo_slice record; /* STORE, ACC; SCAN: the user's key after which it begins */
 };
 
 /* A request that waits, with a copy of its bytes. Freed when it is run or refused. */
@@ -77,13 +79,13 @@ struct quo_unsynced {
     struct quo_overlay_entry entry;
     struct quo_unsynced *next_in_group;
     struct quo_group *group;
-    bool newest;                  /* in the overlay: no later group has anything of the key */
-    bool brings_record;           /* else only the promise is not on disk */
-    struct quo_replica_view view; /* with both */
-    uint64_t digest;              /* of the record */
-    uint64_t before, after;       /* what the key adds to its hash tree; 0 without trees */
-    struct quo_slice record;      /* of a slot, for the next addition; of others only kept for a test
-                                     that shows what must not be shown */
+    bool newest;                    /* in the overlay: no later group has anything of the key */
+    bool brings_record;             /* or drops it; else only the promise is not on disk */
+    struct quo_replica_view view;   /* with both */
+    uint64_t digest;                /* of the record */
+    struct quo_share before, after; /* of the key in its partition; nothing without trees */
+    struct quo_slice record; /* of a slot, for the next addition; of others only kept for a test
+                                that shows what must not be shown */
 };
 
 /* An epoch taken from a request. Lives in its group's arena. */
@@ -150,6 +152,8 @@ struct quo_partition {
     struct quo_entry entry;     /* in force */
     struct quo_group *adopting; /* the group that makes it durable; NULL when it is */
     bool unstored;              /* the map's, still to be adopted at start */
+    bool moved;                 /* likewise, and what was sealed before is so no more */
+    struct quo_floors floors;   /* in force */
 };
 
 struct quo_server {
@@ -166,10 +170,12 @@ struct quo_server {
     struct quo_partition *partitions;
     uint32_t namespace_count;
     struct quo_namespace *namespaces; /* by id */
+    uint64_t namespaces_digest;       /* of their ids and numbers of replicas */
 
     struct quo_trees *trees;         /* NULL: none are kept */
     struct quo_exchanges *exchanges; /* NULL: there is no mesh */
     struct quo_hints *hints;         /* likewise */
+    struct quo_collector *collector; /* likewise */
     struct quo_listing *listings;    /* under way */
     uint32_t listing_count;
     struct quo_scanning *scans; /* under way */

@@ -17,6 +17,26 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     case QUO_MESH_HINTS:
         quo_hints_on_frame(server, frame);
         break;
+    case QUO_MESH_COLLECTOR:
+        quo_collector_on_frame(server, frame);
+        break;
+    default:
+        break;
+    }
+}
+
+void quo_mesh_applied(struct quo_server *server, uint64_t id, const struct quo_msg_reply *reply)
+{
+    switch (id >> QUO_MESH_PART_SHIFT) {
+    case QUO_MESH_EXCHANGES:
+        quo_mend_applied(server, id, reply);
+        break;
+    case QUO_MESH_COLLECTOR:
+        quo_collector_on_reply(server, id, reply);
+        break;
+    case QUO_MESH_SWEEP:
+        quo_sweep_on_reply(server, reply);
+        break;
     default:
         break;
     }
@@ -26,6 +46,7 @@ static void on_up(void *receiver, uint64_t peer)
 {
     quo_exchanges_on_up(receiver, (uint32_t)peer);
     quo_hints_on_up(receiver, (uint32_t)peer);
+    quo_collector_wake(receiver);
 }
 
 static void on_down(void *receiver, uint64_t peer)

@@ -4,7 +4,9 @@
 static void answer(struct quo_server *server, const struct quo_request *request,
                    const struct quo_replica_view *view, struct quo_slice record)
 {
-    struct quo_replica_verdict verdict = quo_replica_query(view, request->value_max);
+    struct quo_replica_view shown = *view;
+    quo_floors_show(server, request->partition, &shown);
+    struct quo_replica_verdict verdict = quo_replica_query(&shown, request->value_max);
     uint8_t flags = QUO_REPLY_DURABLE;
     if (verdict.value)
         flags |= QUO_REPLY_VALUE;

@@ -22,8 +22,6 @@
 
 #include "storage-node/server/internal.h"
 
-#define RECORD_HEAD (2u + QUO_VERSION_SIZE) /* what tells version and flags */
-
 /* What was touched */
 
 void quo_rebuild_forget(struct quo_rebuild *rebuild)
@@ -67,11 +65,11 @@ static bool is_past(const struct quo_rebuild *rebuild, struct quo_slice key)
 }
 
 void quo_rebuild_touch(struct quo_server *server, struct quo_slice key, uint64_t sequence,
-                       uint64_t before, uint64_t after)
+                       struct quo_share before, struct quo_share after)
 {
     struct quo_rebuild *rebuild = &server->trees->rebuild;
     if (!is_past(rebuild, key)) {
-        quo_trees_add(server, key, before ^ after);
+        quo_trees_change(server, key, before, after);
         return;
     }
     if (!rebuild->reading)
@@ -85,7 +83,7 @@ void quo_rebuild_touch(struct quo_server *server, struct quo_slice key, uint64_t
         return;
     }
     touched->sequence = sequence;
-    touched->hash = after;
+    touched->share = after;
 }
 
 /* Returns false when out of memory. */
@@ -106,7 +104,7 @@ static bool touch_uncommitted(struct quo_server *server)
         if (touched == NULL && (touched = touch(rebuild, key)) == NULL)
             return false;
         /* The oldest of a key comes last. */
-        touched->hash = at->before;
+        touched->share = at->before;
     }
     return true;
 }
@@ -124,13 +122,14 @@ static bool take_entries(struct quo_server *server)
     while (quo_range_next(&rebuild->range, &at, &entry)) {
         struct quo_touched *touched =
             QUO_MUTANT(REBUILD_MISSES_WRITES) ? NULL : find_touched(rebuild, entry.key);
-        uint64_t hash = quo_trees_hash(entry.key, entry.value);
-        if (hash == 0 || entry.key.len < QUO_STORAGE_KEY_PREFIX ||
+        struct quo_share share = quo_trees_share(entry.key, entry.value);
+        if (share.hash == 0 || entry.key.len < QUO_STORAGE_KEY_PREFIX ||
             entry.key.len > QUO_STORAGE_KEY_MAX)
             return false;
         if (touched != NULL)
             touched->met = true;
-        quo_trees_add(server, entry.key, touched != NULL ? touched->hash : hash);
+        quo_trees_change(server, entry.key, QUO_SHARE_NONE,
+                         touched != NULL ? touched->share : share);
         last = entry.key;
     }
     if (!rebuild->range.more)
@@ -145,7 +144,7 @@ static void take_touched(struct quo_server *server)
     struct quo_rebuild *rebuild = &server->trees->rebuild;
     for (struct quo_touched *at = rebuild->touched; at != NULL; at = at->next)
         if (!at->met && !is_past(rebuild, at->entry.key) && !QUO_MUTANT(REBUILD_MISSES_WRITES))
-            quo_trees_add(server, at->entry.key, at->hash);
+            quo_trees_change(server, at->entry.key, QUO_SHARE_NONE, at->share);
 }
 
 static bool take(struct quo_server *server)
@@ -167,6 +166,7 @@ static void finish(struct quo_server *server)
     trees->partitions[trees->rebuild.partition].state = QUO_FOREST_READY;
     trees->rebuild.active = false;
     quo_count(&server->stats.trees_rebuilt, 1);
+    quo_collector_wake(server);
 }
 
 static void part_read(struct quo_load *load)
@@ -202,7 +202,7 @@ static void read_part(struct quo_server *server)
         .hi = quo_slice(rebuild->hi, rebuild->hi_len),
         .count_max = QUO_REBUILD_ENTRIES_MAX,
         .bytes_max = QUO_REBUILD_BYTES_MAX,
-        .value_max = RECORD_HEAD,
+        .value_max = QUO_RECORD_EXPIRY_HEAD,
     };
     rebuild->reading = true;
     server->store->ops->range(server->store, &rebuild->range);

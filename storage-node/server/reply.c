@@ -32,14 +32,14 @@ static _Atomic uint64_t *counter_of(struct quo_server_stats *stats, enum quo_sta
  * which is what a slow reader must be ready for. */
 static void send(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_msg_reply *reply)
 {
+    reply->now_ms = quo_wall_ms(server->env);
     if (peer == QUO_PEER_SELF) {
-        quo_mend_applied(server, id, reply);
+        quo_mesh_applied(server, id, reply);
         return;
     }
     _Atomic uint64_t *counter = counter_of(&server->stats, (enum quo_status)reply->status);
     if (counter != NULL)
         quo_count(counter, 1);
-    reply->now_ms = quo_wall_ms(server->env);
     struct quo_transport *transport = server->transport;
     uint8_t *body;
     enum quo_status status =

@@ -8,6 +8,7 @@ struct quo_scanning {
     struct quo_scanning *next;
     struct quo_server *server;
     struct quo_request request; /* its slices are of what follows */
+    struct quo_version sealed;  /* when it began: what was read later has all that */
     struct quo_range range;
     uint8_t prefix[QUO_STORAGE_KEY_MAX];
     uint8_t after[QUO_KEY_MAX];
@@ -102,6 +103,7 @@ static void send(struct quo_scanning *scanning, const struct page *page)
     fill(scanning, page, items);
     struct quo_msg_scanned message = {
         .more = scanning->range.more || page->count < scanning->range.count,
+        .sealed = scanning->sealed,
         .now_ms = quo_wall_ms(server->env),
         .items = quo_slice(items, page->size),
     };
@@ -200,6 +202,7 @@ static void start(struct quo_scanning *scanning, const struct quo_request *reque
         .bytes_max = own->value_max > 0 ? QUO_SCAN_BYTES_MAX : QUO_SCAN_READ_MAX,
         .value_max = QUO_MAX(own->value_max, QUO_RECORD_OVERHEAD_MAX),
     };
+    scanning->sealed = quo_server_sealed(server, own->partition);
     scanning->next = server->scans;
     server->scans = scanning;
     server->scan_count++;

@@ -45,6 +45,9 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     case QUO_MESSAGE_DEBT:
         quo_handle_debt(server, peer, frame->id, frame->body);
         break;
+    case QUO_MESSAGE_FLOOR:
+        quo_handle_floor(server, peer, frame->id, frame->body);
+        break;
     default:
         quo_reply_status(server, peer, frame->id, QUO_MALFORMED);
         break;
@@ -104,6 +107,8 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
     enum quo_status status = allocate(server, options->map);
     if (status == QUO_OK)
         status = quo_epochs_open(server, options->map, why, why_size);
+    if (status == QUO_OK)
+        status = quo_floors_open(server, why, why_size);
     server->marked = !server->fresh;
     if (status == QUO_OK && options->mesh != NULL)
         status = quo_trees_open(server, server->fresh);
@@ -111,6 +116,8 @@ enum quo_status quo_server_new(const struct quo_server_options *options, struct 
         status = quo_exchanges_open(server, options);
     if (status == QUO_OK && options->mesh != NULL)
         status = quo_hints_open(server, options->map);
+    if (status == QUO_OK && options->mesh != NULL)
+        status = quo_collector_open(server, options);
     if (status == QUO_OK)
         status = quo_epochs_start(server);
     if (status != QUO_OK) {
@@ -148,6 +155,7 @@ void quo_server_end_turn(struct quo_server *server)
     retry_start(server);
     quo_exchanges_end_turn(server);
     quo_hints_end_turn(server);
+    quo_collector_end_turn(server);
     quo_trees_end_turn(server);
     quo_group_commit(server);
 }
@@ -155,7 +163,8 @@ void quo_server_end_turn(struct quo_server *server)
 uint64_t quo_server_deadline(const struct quo_server *server)
 {
     uint64_t deadline = QUO_MIN(quo_trees_deadline(server), quo_exchanges_deadline(server));
-    return QUO_MIN(deadline, quo_hints_deadline(server));
+    deadline = QUO_MIN(deadline, quo_hints_deadline(server));
+    return QUO_MIN(deadline, quo_collector_deadline(server));
 }
 
 void quo_server_drain(struct quo_server *server)
@@ -168,7 +177,7 @@ bool quo_server_idle(const struct quo_server *server)
     /* An empty group may gather: memory ran out before its first write. */
     return (server->groups == NULL || server->groups->puts == 0) && server->readings == NULL &&
            server->scans == NULL && quo_trees_idle(server) && quo_exchanges_idle(server) &&
-           quo_hints_idle(server);
+           quo_hints_idle(server) && quo_collector_idle(server);
 }
 
 bool quo_server_writable(const struct quo_server *server)
@@ -182,6 +191,7 @@ void quo_server_free(struct quo_server *server)
         return;
     quo_reading_free_all(server);
     quo_group_free_all(server);
+    quo_collector_free(server);
     quo_exchanges_free(server);
     quo_hints_free(server);
     quo_listings_free(server);

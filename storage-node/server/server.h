@@ -13,6 +13,7 @@
 #include "quorate/histogram.h"
 #include "quorate/store.h"
 #include "quorate/transport.h"
+#include "quorate/version.h"
 
 struct quo_server;
 
@@ -31,6 +32,8 @@ struct quo_server_options {
     uint64_t memory_max;        /* bytes of writes not yet on disk; 0: QUO_NODE_MEMORY_MAX */
     uint32_t exchange_every_ms; /* 0: QUO_EXCHANGE_EVERY_MS */
     uint32_t exchange_pause_ms; /* 0: QUO_EXCHANGE_PAUSE_MS */
+    uint64_t delete_grace_ms;   /* 0: QUO_DELETE_GRACE_MS */
+    uint64_t collect_every_ms;  /* 0: QUO_COLLECT_EVERY_MS */
 };
 
 /* Reads the stored epochs, adopts the map's newer entries durably and starts to serve when that is
@@ -80,6 +83,14 @@ size_t quo_server_hints(const struct quo_server *server,
 /* Hints delivered in the last minute. */
 uint64_t quo_server_hints_drained(const struct quo_server *server);
 
+/* All that any replica holds of the partition at or below this version, all of them hold, or
+ * something newer; and nothing at or below it will be accepted by any. */
+struct quo_version quo_server_sealed(const struct quo_server *server, uint16_t partition);
+
+/* Deletes, and values that expire, that this node still keeps: of partitions whose hash trees are
+ * ready. 0 without a mesh. */
+uint64_t quo_server_tombstones(const struct quo_server *server);
+
 /* For checks: whether the hash trees of all partitions that have them are what a scan of the store
  * makes; *ret_ready is how many that are. Requires a mesh and quo_server_idle. Blocks. */
 bool quo_server_check_trees(struct quo_server *server, uint32_t *ret_ready);
@@ -106,6 +117,9 @@ struct quo_server_stats {
     _Atomic uint64_t differences;                       /* keys that were found to differ */
     _Atomic uint64_t mends_pushed, mends_pulled, mends_failed;
     _Atomic uint64_t mends_asked; /* of proxies; counted as failed, too */
+    /* Collections of deletes that this node ran for a partition, by their end. */
+    _Atomic uint64_t collections_done, collections_given_up;
+    _Atomic uint64_t collected; /* deletes and expired values dropped here */
     struct quo_histogram commit_time;
 };
 const struct quo_server_stats *quo_server_stats(const struct quo_server *server);

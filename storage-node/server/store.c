@@ -21,6 +21,7 @@ void quo_handle_store(struct quo_server *server, uint64_t peer, uint64_t id, str
         .kind = message.kind,
         .ns_id = message.ns,
         .sync = (message.flags & QUO_STORE_SYNC) != 0,
+        .copy = (message.flags & QUO_STORE_WRITEBACK) != 0,
         .version = record.version,
         .record = message.record,
     };

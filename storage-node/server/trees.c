@@ -19,6 +19,8 @@ void quo_trees_clear(struct quo_trees *trees, struct quo_forest *forest)
         free(tree);
         forest->trees[i] = NULL;
     }
+    forest->gone = forest->merging = 0;
+    forest->gone_ms = UINT64_MAX;
 }
 
 enum quo_status quo_trees_open(struct quo_server *server, bool fresh)
@@ -34,8 +36,11 @@ enum quo_status quo_trees_open(struct quo_server *server, bool fresh)
     if (status != QUO_OK)
         return status;
     trees->wanted = true;
-    for (uint32_t i = 0; fresh && i < server->partition_count; i++)
-        trees->partitions[i].state = QUO_FOREST_READY;
+    for (uint32_t i = 0; i < server->partition_count; i++)
+        trees->partitions[i] = (struct quo_forest){
+            .state = fresh ? QUO_FOREST_READY : QUO_FOREST_UNKNOWN,
+            .gone_ms = UINT64_MAX,
+        };
     return fresh ? QUO_OK : quo_trees_read(server, &server->marked);
 }
 
@@ -66,13 +71,16 @@ size_t quo_partition_end(uint32_t partition, uint8_t *out)
 
 /* Changes */
 
-uint64_t quo_trees_hash(struct quo_slice key, struct quo_slice record)
+struct quo_share quo_trees_share(struct quo_slice key, struct quo_slice record)
 {
     struct quo_version version;
     uint8_t flags;
     if (record.len == 0 || quo_record_peek(record, &version, &flags) != QUO_OK)
-        return 0;
-    return quo_tree_hash(key, version, flags);
+        return QUO_SHARE_NONE;
+    return (struct quo_share){
+        .hash = quo_tree_hash(key, version, flags),
+        .gone_ms = quo_floors_gone_ms(record),
+    };
 }
 
 void quo_trees_lose(struct quo_server *server, uint32_t partition)
@@ -104,15 +112,33 @@ static struct quo_tree *grow(struct quo_trees *trees, struct quo_tree **at, uint
     return *at;
 }
 
-void quo_trees_add(struct quo_server *server, struct quo_slice key, uint64_t difference)
+static bool is_gone(struct quo_share share)
+{
+    return share.hash != 0 && share.gone_ms != UINT64_MAX;
+}
+
+static void count_records(struct quo_forest *forest, const struct quo_namespace *ns,
+                          struct quo_share before, struct quo_share after)
+{
+    forest->gone += (uint64_t)is_gone(after) - (uint64_t)is_gone(before);
+    if (ns->kind == QUO_KIND_CRDT)
+        forest->merging += (uint64_t)(after.hash != 0) - (uint64_t)(before.hash != 0);
+    if (is_gone(after))
+        forest->gone_ms = QUO_MIN(forest->gone_ms, after.gone_ms);
+}
+
+void quo_trees_change(struct quo_server *server, struct quo_slice key, struct quo_share before,
+                      struct quo_share after)
 {
     uint32_t partition = quo_get_u16(key.data), leaf = quo_tree_leaf(key);
     const struct quo_namespace *ns = quo_request_namespace(server, quo_get_u32(key.data + 2));
     struct quo_forest *forest = &server->trees->partitions[partition];
+    uint64_t difference = before.hash ^ after.hash;
     /* Nobody asks for what belongs to no namespace. */
     if (ns == NULL || difference == 0)
         return;
     QUO_INVARIANT(ns->n >= 1 && ns->n <= QUO_REPLICAS_MAX);
+    count_records(forest, ns, before, after);
     struct quo_tree *tree = grow(server->trees, &forest->trees[ns->n - 1], leaf);
     if (tree == NULL)
         quo_trees_lose(server, partition);
@@ -132,7 +158,7 @@ static void take(struct quo_server *server, const struct quo_group *group,
     struct quo_slice key = unsynced->entry.key;
     switch (server->trees->partitions[quo_get_u16(key.data)].state) {
     case QUO_FOREST_READY:
-        quo_trees_add(server, key, unsynced->before ^ unsynced->after);
+        quo_trees_change(server, key, unsynced->before, unsynced->after);
         break;
     case QUO_FOREST_SCANNED:
         quo_rebuild_touch(server, key, group->sequence, unsynced->before, unsynced->after);
@@ -197,6 +223,15 @@ uint64_t quo_trees_deadline(const struct quo_server *server)
 }
 
 /* Reading */
+
+uint64_t quo_server_tombstones(const struct quo_server *server)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; server->trees != NULL && i < server->partition_count; i++)
+        if (quo_trees_ready(server, i))
+            count += server->trees->partitions[i].gone;
+    return count;
+}
 
 bool quo_trees_ready(const struct quo_server *server, uint32_t partition)
 {

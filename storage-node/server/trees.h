@@ -28,9 +28,19 @@
 
 enum quo_forest_state { QUO_FOREST_UNKNOWN, QUO_FOREST_SCANNED, QUO_FOREST_READY };
 
-/* The trees of one partition. */
+/* What the record of a key adds to its partition. */
+struct quo_share {
+    uint64_t hash;    /* to a tree; 0: there is no record */
+    uint64_t gone_ms; /* of a record: quo_floors_gone_ms */
+};
+#define QUO_SHARE_NONE ((struct quo_share){.hash = 0, .gone_ms = UINT64_MAX})
+
+/* The trees of one partition, and what else is known of all its records. */
 struct quo_forest {
     enum quo_forest_state state;
+    uint64_t gone;    /* records that are gone, or will be: deletes, and what expires */
+    uint64_t gone_ms; /* none of them is gone before; UINT64_MAX: there are none */
+    uint64_t merging; /* records of kind crdt */
     struct quo_tree *trees[QUO_REPLICAS_MAX]; /* by replicas of the namespace, less one; NULL: 0 */
 };
 
@@ -38,8 +48,8 @@ struct quo_forest {
 struct quo_touched {
     struct quo_overlay_entry entry;
     struct quo_touched *next;
-    uint64_t sequence; /* of the group that wrote it; 0: that is not on disk yet */
-    uint64_t hash;     /* of what is on disk */
+    uint64_t sequence;      /* of the group that wrote it; 0: that is not on disk yet */
+    struct quo_share share; /* of what is on disk */
     bool met;
     uint8_t key[];
 };
@@ -82,8 +92,9 @@ enum quo_status quo_trees_open(struct quo_server *server, bool fresh);
 /* NULL trees are fine. Requires that no range is under way, or never calls back. */
 void quo_trees_free(struct quo_server *server);
 
-/* What a record adds to the tree; 0 for no bytes. */
-uint64_t quo_trees_hash(struct quo_slice key, struct quo_slice record);
+/* The share of a record, of which the first QUO_RECORD_EXPIRY_HEAD bytes are enough; none for no
+ * bytes. */
+struct quo_share quo_trees_share(struct quo_slice key, struct quo_slice record);
 /* The group is about to be committed. */
 void quo_trees_commit(struct quo_group *group);
 /* The group is on disk. */
@@ -95,8 +106,9 @@ void quo_trees_end_turn(struct quo_server *server);
 bool quo_trees_idle(const struct quo_server *server);
 uint64_t quo_trees_deadline(const struct quo_server *server);
 
-/* Changes a tree. On failure the partition is unknown. */
-void quo_trees_add(struct quo_server *server, struct quo_slice key, uint64_t difference);
+/* A key has one share in place of another. On failure the partition is unknown. */
+void quo_trees_change(struct quo_server *server, struct quo_slice key, struct quo_share before,
+                      struct quo_share after);
 /* Frees the trees of a partition. */
 void quo_trees_clear(struct quo_trees *trees, struct quo_forest *forest);
 /* A partition is given up, and scanned later. */
@@ -115,7 +127,7 @@ void quo_trees_leaves(const struct quo_server *server, uint32_t partition, uint8
 void quo_rebuild_end_turn(struct quo_server *server);
 /* A record of the partition being scanned is on disk. */
 void quo_rebuild_touch(struct quo_server *server, struct quo_slice key, uint64_t sequence,
-                       uint64_t before, uint64_t after);
+                       struct quo_share before, struct quo_share after);
 /* Forgets what was touched. */
 void quo_rebuild_forget(struct quo_rebuild *rebuild);
 

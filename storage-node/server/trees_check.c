@@ -15,7 +15,7 @@ static bool visit(void *context, struct quo_slice key, struct quo_slice record)
     if (key.len < QUO_STORAGE_KEY_PREFIX || quo_get_u16(key.data) >= check->server->partition_count)
         return true;
     check->server->trees = check->fresh;
-    quo_trees_add(check->server, key, quo_trees_hash(key, record));
+    quo_trees_change(check->server, key, QUO_SHARE_NONE, quo_trees_share(key, record));
     check->server->trees = kept;
     return true;
 }
@@ -39,6 +39,8 @@ static bool same_tree(const struct quo_tree *a, const struct quo_tree *b)
 
 static bool same_forest(const struct quo_forest *a, const struct quo_forest *b)
 {
+    if (a->gone != b->gone || a->merging != b->merging || a->gone_ms > b->gone_ms)
+        return false;
     for (size_t i = 0; i < QUO_COUNT(a->trees); i++)
         if (!same_tree(a->trees[i], b->trees[i]))
             return false;
@@ -53,6 +55,8 @@ bool quo_server_check_trees(struct quo_server *server, uint32_t *ret_ready)
     uint8_t past[QUO_STORAGE_KEY_MAX + 1];
     bool same = true;
     QUO_REQUIRE(server->trees != NULL && quo_server_idle(server) && fresh.partitions != NULL);
+    for (uint32_t i = 0; i < server->partition_count; i++)
+        fresh.partitions[i].gone_ms = UINT64_MAX;
     memset(past, 0xff, sizeof past);
     enum quo_status status =
         server->store->ops->scan(server->store, QUO_FAMILY_DATA, quo_slice(past, 0),

@@ -1,6 +1,7 @@
 /* The trees that a server leaves in the store when it stops in order, under META:
  *
- *   "tree" be16 partition  ->  be64 life | for each tree: u8 replicas | be64 bit per page | pages
+ *   "tree" be16 partition  ->  be64 life | be64 gone, gone_ms, merging, of struct quo_forest
+ *                              | for each tree: u8 replicas | be64 bit per page | pages
  *   "trees"                ->  be64 life | be64 digest of what trees depend on besides records
  *
  * The mark "trees" comes with the last group of all, and goes with the first that the next life
@@ -19,7 +20,8 @@
 #define MARK_VALUE_LEN 16u
 #define PAGE_LEN (QUO_TREE_LEAVES * 8u)
 #define TREE_LEN_MAX (1u + 8u + QUO_TREE_BRANCHES * PAGE_LEN)
-#define FORMAT 1u
+#define HEAD_LEN 32u /* before the trees */
+#define FORMAT 2u
 
 /* A namespace's id and number of replicas say in which tree its records are. */
 static uint64_t digest_of(const struct quo_server *server)
@@ -59,8 +61,11 @@ static bool leave_partition(struct quo_server *server, uint32_t partition, uint6
 {
     const struct quo_forest *forest = &server->trees->partitions[partition];
     uint8_t key[KEY_LEN];
-    size_t len = 8;
+    size_t len = HEAD_LEN;
     quo_put_u64(scratch, life);
+    quo_put_u64(scratch + 8, forest->gone);
+    quo_put_u64(scratch + 16, forest->gone_ms);
+    quo_put_u64(scratch + 24, forest->merging);
     for (uint8_t i = 0; i < QUO_REPLICAS_MAX; i++)
         if (forest->trees[i] != NULL)
             len += encode_tree(forest->trees[i], i + 1, scratch + len);
@@ -93,7 +98,7 @@ void quo_trees_leave(struct quo_server *server)
     if (server->marked || server->failed || !server->serving ||
         trees->pages > QUO_TREE_SAVED_PAGES_MAX)
         return;
-    uint8_t *scratch = malloc(8 + QUO_REPLICAS_MAX * (size_t)TREE_LEN_MAX);
+    uint8_t *scratch = malloc(HEAD_LEN + QUO_REPLICAS_MAX * (size_t)TREE_LEN_MAX);
     uint64_t life = quo_random(server->env);
     bool whole = scratch != NULL;
     for (uint32_t i = 0; i < server->partition_count && whole; i++)
@@ -162,13 +167,13 @@ static bool visit(void *context, struct quo_slice key, struct quo_slice value)
 {
     struct finding *finding = context;
     struct quo_trees *trees = finding->server->trees;
-    if (key.len != KEY_LEN || value.len < 8 || quo_get_u64(value.data) != finding->life)
+    if (key.len != KEY_LEN || value.len < HEAD_LEN || quo_get_u64(value.data) != finding->life)
         return true;
     uint32_t partition = quo_get_u16(key.data + PREFIX_LEN);
     if (partition >= finding->server->partition_count)
         return true;
     struct quo_forest *forest = &trees->partitions[partition];
-    size_t at = 8, len = 1;
+    size_t at = HEAD_LEN, len = 1;
     while (at < value.len && len != 0) {
         len = decode_tree(trees, forest, quo_slice(value.data + at, value.len - at));
         if (len == SIZE_MAX) {
@@ -177,10 +182,14 @@ static bool visit(void *context, struct quo_slice key, struct quo_slice value)
         }
         at += len;
     }
-    if (at == value.len)
-        forest->state = QUO_FOREST_READY;
-    else
+    if (at != value.len) {
         quo_trees_clear(trees, forest);
+        return true;
+    }
+    forest->state = QUO_FOREST_READY;
+    forest->gone = quo_get_u64(value.data + 8);
+    forest->gone_ms = quo_get_u64(value.data + 16);
+    forest->merging = quo_get_u64(value.data + 24);
     return true;
 }
 
