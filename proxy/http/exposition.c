@@ -118,6 +118,25 @@ static void add_verdicts(const struct quo_http_sources *sources, struct quo_text
     }
 }
 
+static void add_scans(const struct quo_http_sources *sources, struct quo_text *text)
+{
+    const char *name = "quo_scans_total", *duration = "quo_scan_duration_seconds";
+    static const enum quo_verdict ends[] = {QUO_VERDICT_FOUND, QUO_VERDICT_UNAVAILABLE,
+                                            QUO_VERDICT_TIMEOUT, QUO_VERDICT_REFUSED};
+    const struct quo_histogram *histograms[QUO_LOOPS_MAX];
+    char labels[32];
+
+    quo_metric_head(text, name, "counter", "Scans of a partition by how they ended.");
+    for (size_t i = 0; i < QUO_COUNT(ends); i++) {
+        snprintf(labels, sizeof labels, "verdict=\"%s\"", verdict_names[ends[i]]);
+        quo_metric_value(text, name, labels, sum(sources, SERVICE(scan_verdicts), ends[i]));
+    }
+    quo_metric_head(text, duration, "histogram", "Time from a scan's beginning to its answer.");
+    for (uint32_t i = 0; i < sources->loops; i++)
+        histograms[i] = &sources->at[i].service->scan_latency;
+    quo_metric_histogram(text, duration, "", histograms, sources->loops);
+}
+
 static void add_responses(const struct quo_http_sources *sources, struct quo_text *text)
 {
     const char *name = "quo_http_responses_total";
@@ -183,6 +202,7 @@ void quo_http_exposition(const struct quo_http_sources *sources, struct quo_text
     quo_metric_value(text, "quo_build_info", "release=\"" QUO_RELEASE "\"", 1);
     add_durations(sources, text);
     add_verdicts(sources, text);
+    add_scans(sources, text);
     add_counters(sources, text);
     add_gauges(sources, text);
     add_responses(sources, text);

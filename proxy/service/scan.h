@@ -41,7 +41,7 @@ struct quo_scan_answer {
     struct quo_slice upto;     /* with `more` */
     struct quo_version sealed; /* the smallest of the replicas': no key that is not here will yet
                                   turn up with a version at or below it */
-    uint64_t now_ms;           /* the latest wall clock: by which items were judged expired */
+    uint64_t now_ms;           /* the moment by which keys were judged expired */
 };
 
 typedef void quo_scan_answer_fn(void *context, const struct quo_scan_answer *answer);

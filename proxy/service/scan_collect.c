@@ -96,15 +96,10 @@ void quo_scan_free(struct quo_service *service, struct quo_scanning *scanning)
 
 /* Pages */
 
-static void note_clock(struct quo_service *service, struct quo_scanning *scanning, uint64_t now_ms)
+static void note_clock(struct quo_service *service, uint64_t now_ms)
 {
-    const uint64_t wall_ms = quo_wall_ms(service->env);
-
-    scanning->now_ms = QUO_MAX(scanning->now_ms, wall_ms);
-    if (now_ms >= UINT64_C(1) << 48)
-        return;
-    scanning->now_ms = QUO_MAX(scanning->now_ms, now_ms);
-    quo_hlc_observe(&service->clock, now_ms << 16, wall_ms);
+    if (now_ms < UINT64_C(1) << 48)
+        quo_hlc_observe(&service->clock, now_ms << 16, quo_wall_ms(service->env));
 }
 
 static void note_sealed(struct quo_scanning *scanning, struct quo_version sealed)
@@ -135,7 +130,7 @@ enum quo_status quo_scan_keep(struct quo_service *service, struct quo_scanning *
         .items = quo_slice(bytes, message->items.len),
         .more = message->more != 0,
     };
-    note_clock(service, scanning, message->now_ms);
+    note_clock(service, message->now_ms);
     note_sealed(scanning, message->sealed);
     return QUO_OK;
 }
@@ -274,6 +269,7 @@ enum quo_status quo_scan_collect(struct quo_service *service, struct quo_scannin
 {
     struct round round;
 
+    scanning->now_ms = quo_now_ms(service);
     gather(scanning, &round);
     note_round(scanning, &round);
     enum quo_status status = merge_all(service, scanning, &round);

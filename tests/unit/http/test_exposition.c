@@ -36,6 +36,9 @@ static void loops_are_summed(void **state)
         quo_count(&service[i].verdicts[1][QUO_LEVEL_STRONG][QUO_VERDICT_DECLINED], 1);
         quo_count(&service[i].warm_hits, 2);
         quo_count(&service[i].replays, 1 + i);
+        quo_count(&service[i].scan_verdicts[QUO_VERDICT_FOUND], 6);
+        quo_count(&service[i].scan_items, 50);
+        quo_histogram_record(&service[i].scan_latency, 300);
         quo_count(&net[i].frames_in, 100);
         quo_count(&http[i].accepted, 10);
         quo_count(&http[i].closed, 4);
@@ -58,6 +61,10 @@ static void loops_are_summed(void **state)
     assert_has(&text, "\nquo_consensus_replays_total 3\n");
     assert_null(strstr(text.data, "op=\"read\",level=\"strong\",verdict=\"declined\""));
     assert_null(strstr(text.data, "op=\"write\",level=\"strong\",verdict=\"found\""));
+    assert_has(&text, "\nquo_scans_total{verdict=\"found\"} 12\n");
+    assert_has(&text, "\nquo_scans_total{verdict=\"timeout\"} 0\n");
+    assert_has(&text, "\nquo_scan_keys_total 100\n");
+    assert_has(&text, "\nquo_scan_duration_seconds_count 2\n");
     assert_has(&text, "\nquo_peer_frames_in_total 200\n");
     assert_has(&text, "\nquo_http_connections_accepted_total 20\n");
     assert_has(&text, "\nquo_http_connections 12\n");
