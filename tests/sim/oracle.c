@@ -270,13 +270,15 @@ void sim_oracle_forget(struct sim *sim, uint32_t node)
 }
 
 /* Frames of one id may wait together: a PREP that came twice, and the QUERY for the bytes that its
- * promises left out. A promise shows itself; a QUERY is never too low. */
+ * promises left out. A promise shows itself, and what was accepted below it; a QUERY is never too
+ * low. */
 static bool may_be_answer(const struct sim_request *request, const struct quo_msg_reply *reply)
 {
     if (request->type == QUO_MESSAGE_QUERY)
         return reply->status != QUO_NACK;
     return request->type != QUO_MESSAGE_PREP || reply->status != QUO_OK ||
-           quo_version_equal(reply->promised, request->version);
+           (quo_version_equal(reply->promised, request->version) &&
+            quo_version_compare(reply->version, request->version) < 0);
 }
 
 static bool take_request(struct sim *sim, uint32_t node, uint64_t conn, uint64_t id,
