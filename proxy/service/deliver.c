@@ -1,6 +1,7 @@
 #include "proxy/service/deliver.h"
 
 #include "proxy/service/handed.h"
+#include "quorate/testpoints.h"
 
 static void count_change(struct quo_service *service, const struct quo_op *op,
                          const struct quo_response *response)
@@ -73,7 +74,7 @@ static void judge_life(const struct quo_service *service, struct quo_response *r
 {
     uint64_t now_ms = quo_now_ms(service), expires_ms = quo_record_expires_ms(record);
 
-    if (quo_record_expired(record, now_ms)) {
+    if (quo_record_expired(record, now_ms) && !QUO_MUTANT(EXPIRED_IS_SHOWN)) {
         quo_record_bury(record);
         if (response->verdict == QUO_VERDICT_FOUND)
             response->verdict = QUO_VERDICT_ABSENT;

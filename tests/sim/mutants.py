@@ -58,8 +58,8 @@ DIRECTED = {"RETAG_AFTER_NACK", "ACCEPT_SKIPPED_AFTER_SENT", "SETTLE_IGNORES_PRO
 
 # Rules of sessions, which the simulated clients have none of: tests/unit/coordinator/mutants.
 ELSEWHERE = {"SESSION_NOT_ESCALATED", "SESSION_WRITE_BELOW"}
-# Likewise values with a time to live: tests/unit/change/mutants.
-ELSEWHERE |= {"EXPIRED_IS_THERE", "TTL_OF_BALLOT"}
+# Likewise values with a time to live: mutants of tests/unit/change and tests/unit/service.
+ELSEWHERE |= {"EXPIRED_IS_THERE", "EXPIRED_IS_SHOWN", "TTL_OF_BALLOT"}
 # Likewise those of bounded reads, there and in tests/unit/server/mutants.
 ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION", "FRESH_BY_ONE_PEER",
               "FRESH_ACROSS_EPOCHS", "BOUND_FROM_THE_END"}

@@ -1,5 +1,9 @@
 /* Values that are there for a time only, as the driver writes and shows them. */
+#include "quorate/testpoints.h"
 #include "tests/unit/service/fake.h"
+
+enum quo_mutant quo_mutant_planted;
+uint64_t quo_probe_counts[QUO_PROBE_COUNT];
 
 static struct fake f; /* the map alone is 8 MB */
 static struct fake_answer a;
@@ -20,6 +24,7 @@ static int teardown(void **state)
 {
     (void)state;
     fake_stop(&f);
+    quo_mutant_planted = QUO_MUTANT_NONE;
     return 0;
 }
 
@@ -118,6 +123,14 @@ static void our_own_clock_decides_as_well(void **state)
     expect_gone();
 }
 
+static void the_rule_makes_the_difference(void **state)
+{
+    (void)state;
+    quo_mutant_planted = QUO_MUTANT_EXPIRED_IS_SHOWN;
+    read_at(EXPIRES_MS);
+    assert_int_equal(a.response.verdict, QUO_VERDICT_FOUND);
+}
+
 /* Replicas that refuse our versions say that our clock is wrong: from then on theirs decides. */
 static void a_clock_that_was_refused_decides_nothing(void **state)
 {
@@ -148,6 +161,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_value_is_there_for_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(the_latest_clock_decides, setup, teardown),
         cmocka_unit_test_setup_teardown(our_own_clock_decides_as_well, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_rule_makes_the_difference, setup, teardown),
         cmocka_unit_test_setup_teardown(a_clock_that_was_refused_decides_nothing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
