@@ -139,7 +139,9 @@ static bool may_work(struct quo_server *server)
         hints->rest_us = quo_handoff_rested_us(&hints->handoff);
         return false;
     }
-    if (server->memory > server->memory_max / 8 || server->full) {
+    /* On a full disk the deletions try whether there is room again, as writes do. */
+    bool full = server->full && now_us < server->probe_at_us;
+    if (full || server->memory > server->memory_max / 8) {
         hints->rest_us = now_us + REST_US;
         return false;
     }
