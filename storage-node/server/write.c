@@ -1,5 +1,5 @@
-/* What STORE, PREP, ACC and SLOT have in common: their limits, and the way to what is held for their
- * key. */
+/* What STORE, PREP, ACC and SLOT have in common: their limits, and the way to what is held for
+ * their key. */
 #include <stdlib.h>
 
 #include "quorate/collection.h"
