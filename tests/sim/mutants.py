@@ -65,6 +65,8 @@ ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION", "FRESH_BY_ONE_PEER",
               "FRESH_ACROSS_EPOCHS", "BOUND_FROM_THE_END"}
 # Likewise those of hints: tests/unit/server/mutants.
 ELSEWHERE |= {"HINT_DROPPED_EARLY", "HINT_RETAGGED"}
+# Likewise those of counters' slots: tests/unit/coordinator/mutants.
+ELSEWHERE |= {"SLOT_FORGETS", "SLOT_REUSES_VERSION", "SLOT_ANYWHERE", "SLOT_SENT_AGAIN"}
 # Likewise those of scans: tests/unit/service/mutants.
 ELSEWHERE |= {"SCAN_PAST_A_PAGE", "SCAN_DROPS_TOMBSTONES", "SCAN_UNREPAIRED"}
 # Likewise those of collecting deletes: tests/unit/server/mutants.
