@@ -20,8 +20,7 @@ void quo_answer_added(const struct quo_answer_case *of, struct quo_answer *ret)
     quo_answer_begin_data(ret, 200, of);
     quo_answer_add_replayed(ret, response);
     if (response->is_consensus) {
-        if (!quo_version_is_none(response->change.changed))
-            quo_answer_add_etag(ret, response->change.changed);
+        quo_answer_add_change(ret, response);
         add_value(ret, response->change.counter);
         return;
     }

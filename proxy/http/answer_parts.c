@@ -114,6 +114,18 @@ void quo_answer_add_etag(struct quo_answer *answer, struct quo_version version)
     add_reserved(answer, "etag", QUO_ETAG_SIZE);
 }
 
+void quo_answer_add_change(struct quo_answer *answer, const struct quo_response *response)
+{
+    const struct quo_record *value = quo_response_value(response);
+    struct quo_version changed = quo_response_changed(response);
+
+    if (!quo_version_is_none(changed))
+        quo_answer_add_etag(answer, changed);
+    /* Of what another write has made since nothing is to be told. */
+    if (value != NULL && quo_version_equal(value->changed, changed))
+        quo_answer_add_ttl(answer, response);
+}
+
 void quo_answer_add_location(struct quo_answer *answer, const struct quo_operation *operation)
 {
     size_t len =
@@ -160,6 +172,11 @@ void quo_answer_add_document(struct quo_answer *answer, const struct quo_problem
     quo_answer_add(answer, "content-type", quo_slice_of("application/problem+json"));
     answer->body = quo_slice(answer->document,
                              quo_problem_render(problem, facts->request_id, answer->document));
+}
+
+struct quo_version quo_response_changed(const struct quo_response *response)
+{
+    return response->is_consensus ? response->change.changed : response->receipt.version;
 }
 
 const struct quo_record *quo_response_record(const struct quo_response *response)

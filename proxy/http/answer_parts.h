@@ -30,6 +30,8 @@ void quo_answer_add_ttl(struct quo_answer *answer, const struct quo_response *re
 void quo_answer_add_etag(struct quo_answer *answer, struct quo_version version);
 /* Idempotent-Replayed, if an earlier attempt did it. */
 void quo_answer_add_replayed(struct quo_answer *answer, const struct quo_response *response);
+/* Both of them, of what a write has made. */
+void quo_answer_add_change(struct quo_answer *answer, const struct quo_response *response);
 /* Content-Location: the path of the key's value. */
 void quo_answer_add_location(struct quo_answer *answer, const struct quo_operation *operation);
 /* Link to the operation of a write; returns its path, borrowed from the answer. */
@@ -65,6 +67,8 @@ void quo_answer_failure(const struct quo_answer_case *of, struct quo_answer *ret
 /* The failure that a declined write is answered with. Requires a code other than DONE. */
 enum quo_problem_type quo_declined_problem(enum quo_change_code code);
 
+/* The version that a write has given the key; none: it made none. */
+struct quo_version quo_response_changed(const struct quo_response *response);
 /* The record that a response shows; NULL: there is none. A tombstone is one. */
 const struct quo_record *quo_response_record(const struct quo_response *response);
 /* Likewise, NULL for a tombstone as well. */

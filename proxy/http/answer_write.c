@@ -55,8 +55,7 @@ void quo_answer_written(const struct quo_answer_case *of, struct quo_answer *ret
 {
     const struct quo_response *response = of->response;
     const struct quo_record *value = quo_response_value(response);
-    struct quo_version changed =
-        response->is_consensus ? response->change.changed : response->receipt.version;
+    struct quo_version changed = quo_response_changed(response);
 
     if (of->operation->route == QUO_ROUTE_ADD) {
         quo_answer_added(of, ret);
@@ -64,10 +63,7 @@ void quo_answer_written(const struct quo_answer_case *of, struct quo_answer *ret
     }
     quo_answer_begin_data(ret, 200, of);
     quo_answer_add_replayed(ret, response);
-    if (!quo_version_is_none(changed))
-        quo_answer_add_etag(ret, changed);
-    if (value != NULL && quo_version_equal(value->changed, changed))
-        quo_answer_add_ttl(ret, response);
+    quo_answer_add_change(ret, response);
     if (of->operation->prefers_representation && response->is_consensus && value != NULL &&
         quo_version_equal(value->changed, changed)) {
         /* What another write has replaced since the first attempt is not what this one made. */

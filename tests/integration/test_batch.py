@@ -184,6 +184,38 @@ class Batch(BatchTest):
         self.assertEqual(self.begun(), before + 7)
 
 
+class Collections(BatchTest):
+    namespace = "social"
+
+    def test_entries_and_counters(self):
+        name = new_key()["Idempotency-Key"].strip('"')
+        lines = [self.line("append", value="first", content_type="text/plain",
+                           idempotency_key=name), self.line("append", base64="/w=="),
+                 self.line("add", by=5), self.line("add", by=-2, idempotency_key=name)]
+        answers, summary = self.lines(*lines)
+        self.assertEqual([answer["status"] for answer in answers], [201, 201, 204, 204], answers)
+        self.assertEqual(summary["succeeded"], 4)
+        path = f"/{self.namespace}/{self.prefix}"
+        self.assertTrue(answers[0]["location"].startswith(f"/v1/timelines{path}/entries/"))
+        self.assertEqual(self.client.request("GET", answers[0]["location"]).body, b"first")
+        page = self.client.request("GET", f"/v1/timelines{path}?level=all").json["entries"]
+        self.assertEqual(len(page), 2)
+        counter = self.client.request("GET", f"/v1/counters{path}?level=all")
+        self.assertEqual(counter.json["value"], 3)
+        # Again, as after a lost answer.
+        answers, _ = self.lines(lines[0], lines[3])
+        self.assertEqual([answer["idempotent-replayed"] for answer in answers], ["?1"] * 2, answers)
+        counter = self.client.request("GET", f"/v1/counters{path}?level=all")
+        self.assertEqual(counter.json["value"], 3)
+
+    def test_kinds_are_told_apart(self):
+        refused = self.lines(self.line("append", ns="bank", value="x"))[0][0]
+        self.assertEqual((refused["status"], refused["problem"]["type"]),
+                         (409, "/problems/kind-mismatch"))
+        refused = self.one("put", value="x", if_match="*")
+        self.assertEqual(refused["problem"]["type"], "/problems/kind-mismatch")
+
+
 class Limits(BatchTest):
     def test_nothing_at_all(self):
         for body in ("", "\n", "\r\n \n\n"):

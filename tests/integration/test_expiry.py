@@ -131,6 +131,38 @@ class Changes(ClusterTest):
         self.assertEqual(self.client.get(self.prefix).status, 404)
 
 
+class Entries(ClusterTest):
+    namespace = "social"
+
+    def test_entries_of_a_timeline_go_as_well(self):
+        path = f"/v1/timelines/{self.namespace}/{self.prefix}"
+        gone = self.client.request("POST", f"{path}?{SHORT}", body=b"gone")
+        stays = self.client.request("POST", f"{path}?{LONG}", body=b"stays")
+        self.assertEqual((gone.status, stays.status), (201, 201), gone)
+        self.assertEqual(self.client.request("GET", stays.headers["Location"]).body, b"stays")
+        wait_until(lambda: self.client.request("GET", gone.headers["Location"]).status == 404, 10,
+                   "it expired")
+        page = self.client.request("GET", f"{path}?level=all").json["entries"]
+        self.assertEqual(len(page), 1)
+
+
+class Listed(ClusterTest):
+    def test_expired_keys_are_not_listed(self):
+        listing = f"/v1/kv/{self.namespace}?prefix={self.prefix}&level=all"
+        self.client.put(self.prefix + "a", b"x", SHORT)
+        self.client.put(self.prefix + "b", b"x", LONG)
+        keys = wait_until(lambda: self.keys(listing, 1), 10, "one is left")
+        self.assertEqual(keys, {self.prefix + "b"})
+
+    def keys(self, listing, count):
+        found, cursor = set(), ""
+        while cursor is not None:
+            page = self.client.request("GET", listing + cursor).json
+            found |= {entry["key"] for entry in page["keys"]}
+            cursor = page.get("cursor") and f"&cursor={page['cursor']}"
+        return found if len(found) == count else None
+
+
 class Restart(ClusterTest):
     def test_ends_are_kept_on_disk(self):
         self.client.put(self.prefix, b"x", SHORT)
