@@ -291,6 +291,29 @@ static void placement_agrees_with_floating_point(void **state)
     }
 }
 
+/* Those who stand in follow in the same order, whoever is left out. */
+static void preference_is_that_of_placement(void **state)
+{
+    (void)state;
+    static const uint32_t weights[] = {100, 3, 250, 1000, 100, 99, 700, 1};
+    uint16_t all[QUO_REPLICAS_MAX], some[QUO_REPLICAS_MAX];
+    make(&map, 512, 3, 8, weights);
+    for (uint32_t p = 0; p < 512; p++) {
+        bool candidates[QUO_NODES_MAX] = {true, true, true, true, true, true, true, true};
+        assert_int_equal(quo_map_prefer(&map, p, candidates, QUO_REPLICAS_MAX, all), 7);
+        for (uint32_t i = 0; i < 3; i++)
+            assert_int_equal(map.nodes[all[i]].replica, map.entries[p].replicas[i]);
+        candidates[all[0]] = candidates[all[2]] = candidates[all[4]] = false;
+        assert_int_equal(quo_map_prefer(&map, p, candidates, 2, some), 2);
+        assert_int_equal(some[0], all[1]);
+        assert_int_equal(some[1], all[3]);
+        assert_int_equal(quo_map_prefer(&map, p, candidates, QUO_REPLICAS_MAX, some), 5);
+        assert_int_equal(some[3], all[6]);
+        memset(candidates, 0, sizeof candidates);
+        assert_int_equal(quo_map_prefer(&map, p, candidates, 1, some), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +329,7 @@ int main(void)
         cmocka_unit_test(heavier_node_only_gains),
         cmocka_unit_test(logarithm_is_exact_enough),
         cmocka_unit_test(placement_agrees_with_floating_point),
+        cmocka_unit_test(preference_is_that_of_placement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,6 +243,45 @@ static void the_timeout_comes_from_the_request_or_the_namespace(void **state)
     assert_int_equal(c.timeout_ms, 250);
 }
 
+/* Such a write is eventual, whatever numbers it names. */
+static void sloppy_is_for_eventual_writes(void **state)
+{
+    (void)state;
+    struct quo_namespace ns = default_ns;
+    struct quo_consistency c;
+    char why[200];
+    const struct quo_ask rows[] = {
+        {.r = -1, .w = 2, .dw = -1, .sloppy = true},
+        {.has_level = true, .level = QUO_LEVEL_EVENTUAL, .r = -1, .w = 2, .dw = 2, .sloppy = true},
+    };
+
+    for (size_t i = 0; i < QUO_COUNT(rows); i++) {
+        assert_int_equal(quo_consistency_resolve(&ns, &rows[i], true, &c, why, sizeof why), QUO_OK);
+        assert_int_equal(c.level, QUO_LEVEL_EVENTUAL);
+        assert_true(c.sloppy);
+        assert_false(c.strong);
+        assert_int_equal(c.w, 2);
+        assert_int_equal(c.dw, 2);
+        assert_int_equal(c.r, 0);
+    }
+    struct quo_ask ask = {.r = -1, .w = -1, .dw = -1, .sloppy = true};
+    check_why(ask, true, "sloppy belongs to level=eventual: at level=strong only replicas count");
+    check_why(ask, false, "sloppy is for writes: hints are not read");
+    ns.write_level = QUO_LEVEL_EVENTUAL;
+    assert_int_equal(quo_consistency_resolve(&ns, &ask, true, &c, why, sizeof why), QUO_OK);
+    assert_int_equal(c.w, 1);
+    ask.w = 4;
+    check_why(ask, true, "w=4 is more than the 3 replicas of namespace default");
+    ask = (struct quo_ask){.has_level = true, .r = -1, .w = -1, .dw = -1, .sloppy = true};
+    ask.level = QUO_LEVEL_SESSION;
+    check_why(ask, true, "sloppy belongs to level=eventual: at level=session only replicas count");
+    ask.level = QUO_LEVEL_EVENTUAL;
+    ns.kind = QUO_KIND_CAS;
+    assert_int_equal(quo_consistency_resolve(&ns, &ask, true, &c, why, sizeof why), QUO_INVALID);
+    assert_string_equal(
+        why, "sloppy is for blind writes: in namespace default, of kind cas, there are none");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +289,7 @@ int main(void)
         cmocka_unit_test(errors_show_the_arithmetic),
         cmocka_unit_test(a_sentence_is_cut_to_fit),
         cmocka_unit_test(the_timeout_comes_from_the_request_or_the_namespace),
+        cmocka_unit_test(sloppy_is_for_eventual_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
