@@ -44,11 +44,11 @@ struct quo_namespace {
     uint8_t ws;
     enum quo_level read_level; /* when a request names none */
     enum quo_level write_level;
-    uint32_t timeout_ms;  /* likewise */
-    uint32_t stale_ms;    /* likewise, at level bounded; 0: a request must say it */
-    uint32_t value_max;   /* bytes */
-    uint32_t retention_s; /* kinds cas and mixed: how long an Idempotency-Key is remembered */
-    bool require_idempotency_key; /* likewise: writes without one are refused */
+    uint32_t timeout_ms;          /* likewise */
+    uint32_t stale_ms;            /* likewise, at level bounded; 0: a request must say it */
+    uint32_t value_max;           /* bytes */
+    uint32_t retention_s;         /* how long an Idempotency-Key is remembered; not in kind lww */
+    bool require_idempotency_key; /* kinds cas and mixed: writes without one are refused */
 };
 
 /* Checks the quorum arithmetic and every limit. Returns QUO_OK or QUO_INVALID; then *ret_why
