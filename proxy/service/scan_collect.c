@@ -129,6 +129,7 @@ enum quo_status quo_scan_keep(struct quo_service *service, struct quo_scanning *
         .bytes = bytes,
         .items = quo_slice(bytes, message->items.len),
         .more = message->more != 0,
+        .sealed = message->sealed,
     };
     note_clock(service, message->now_ms);
     note_sealed(scanning, message->sealed);
@@ -143,11 +144,13 @@ struct round {
     uint8_t member[QUO_MEMBERS_MAX];
     struct quo_slice items[QUO_MEMBERS_MAX];
     bool more[QUO_MEMBERS_MAX];
+    struct quo_version sealed; /* the highest of theirs */
 };
 
 static void gather(const struct quo_scanning *scanning, struct round *round)
 {
     round->count = 0;
+    round->sealed = QUO_VERSION_NONE;
     for (uint8_t i = 0; i < scanning->scan.plan.count; i++) {
         const struct quo_scan_reply *reply = &scanning->replies[i];
         if (reply->bytes == NULL)
@@ -155,6 +158,7 @@ static void gather(const struct quo_scanning *scanning, struct round *round)
         round->member[round->count] = i;
         round->items[round->count] = reply->items;
         round->more[round->count++] = reply->more;
+        round->sealed = quo_version_max(round->sealed, reply->sealed);
     }
 }
 
@@ -201,6 +205,14 @@ static void note_difference(struct quo_service *service, struct quo_scanning *sc
         scanning->differing_count++;
 }
 
+/* A delete that all replicas had: each of them may have dropped it by now. */
+static bool is_collected(const struct quo_scanning *scanning, const struct round *round,
+                         const struct quo_scan_item *item)
+{
+    return !quo_scan_item_is_live(item, scanning->now_ms) &&
+           quo_version_compare(item->version, round->sealed) <= 0;
+}
+
 static void note_item(struct quo_service *service, struct quo_scanning *scanning,
                       const struct round *round, const struct quo_scan_item *item,
                       quo_members behind)
@@ -208,6 +220,8 @@ static void note_item(struct quo_service *service, struct quo_scanning *scanning
     quo_members holders = 0;
 
     quo_hlc_observe(&service->clock, item->version.hlc, quo_wall_ms(service->env));
+    if (is_collected(scanning, round, item))
+        return;
     for (uint8_t i = 0; i < round->count; i++) {
         if (!quo_members_has(behind, i))
             holders |= QUO_MEMBER(round->member[i]);

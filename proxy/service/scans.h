@@ -15,6 +15,7 @@ struct quo_scan_reply {
     uint8_t *bytes; /* NULL: there is none */
     struct quo_slice items;
     bool more;
+    struct quo_version sealed;
 };
 
 /* Bytes that stay where they are. */

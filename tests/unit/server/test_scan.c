@@ -3,6 +3,7 @@
 
 #include "quorate/collection.h"
 #include "quorate/scan.h"
+#include "storage-node/server/internal.h"
 #include "tests/unit/server/harness.h"
 
 static struct harness h;
@@ -341,6 +342,22 @@ static void what_is_not_on_disk_is_not_shown(void **state)
     assert_string_equal(shown(), "a:5! b:8! ");
 }
 
+/* What is sealed after the read was begun may have come after it, too. */
+static void sealed_is_what_was_so_before_it_read(void **state)
+{
+    (void)state;
+    put_some(NS_LWW, "a");
+    struct quo_version *sealed = &h.server->partitions[h.partition].floors.sealed;
+    *sealed = version_of(5);
+    send(scan_of(NS_LWW, ""));
+    *sealed = version_of(9);
+    settle(&h);
+    assert_int_equal(got.count, 1);
+    assert_int_equal(got.page.sealed.hlc, HLC(5));
+    scan(scan_of(NS_LWW, ""));
+    assert_int_equal(got.page.sealed.hlc, HLC(9));
+}
+
 static void bad_questions_are_refused(void **state)
 {
     (void)state;
@@ -468,6 +485,7 @@ int main(void)
         TEST(consensus_records_tell_their_etag_and_size),
         TEST(tombstones_are_shown),
         TEST(what_is_not_on_disk_is_not_shown),
+        TEST(sealed_is_what_was_so_before_it_read),
         TEST(bad_questions_are_refused),
         TEST(epochs_are_obeyed),
         TEST(an_epoch_that_comes_while_it_reads_is_obeyed),

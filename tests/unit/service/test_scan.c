@@ -213,6 +213,27 @@ static void newest_of_each_key_wins_and_differences_are_repaired(void **state)
     assert_int_equal(result.receipt.acks, 3);
 }
 
+static void deletes_that_are_being_collected_are_no_difference(void **state)
+{
+    (void)state;
+    scan_put(&w.nodes[0], LWW, "a", 10, NULL, 0);
+    w.nodes[2].sealed = (struct quo_version){9, UINT64_MAX};
+    struct quo_scan_request request = scan_request(&w, "", 10);
+    request.consistency.r = 3;
+    scan_do(&w, &request, &result);
+    assert_int_equal(result.count, 0);
+    assert_int_equal(result.receipt.acks, 1);
+    assert_false(result.receipt.stable);
+    assert_int_equal(quo_counted(&quo_service_stats(w.f.service)->scan_differences), 1);
+    scan_serve(&w);
+    w.nodes[1].count = 0; /* it has dropped it */
+    w.nodes[2].sealed = (struct quo_version){10, 9};
+    scan_do(&w, &request, &result);
+    assert_int_equal(result.receipt.acks, 3);
+    assert_true(result.receipt.stable);
+    assert_int_equal(quo_counted(&quo_service_stats(w.f.service)->scan_differences), 1);
+}
+
 static void repairs_records_of_collections_too(void **state)
 {
     (void)state;
@@ -530,6 +551,7 @@ int main(void)
         TEST(expired_keys_are_left_out_by_the_latest_clock),
         TEST(sealed_is_the_smallest),
         TEST(newest_of_each_key_wins_and_differences_are_repaired),
+        TEST(deletes_that_are_being_collected_are_no_difference),
         TEST(repairs_records_of_collections_too),
         TEST(repairs_only_so_many),
         TEST(whoever_refuses_is_replaced),
