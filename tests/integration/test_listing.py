@@ -3,6 +3,9 @@
 """Listing the keys of a namespace: all of them, page by page, whatever their bytes are."""
 import random
 import re
+import socket
+import threading
+import time
 import unittest
 import urllib.parse
 
@@ -124,6 +127,50 @@ class Listing(ClusterTest):
         self.assertEqual((answer.status, answer.slug), (404, "namespace-not-found"))
         answer = self.client.request("PUT", "/v1/kv/default", body=b"x")
         self.assertEqual((answer.status, answer.headers["Allow"]), (405, "GET, OPTIONS"))
+
+
+    def test_what_stays_is_listed_once_while_the_rest_changes(self):
+        stays = {f"{self.prefix}stays-{i}" for i in range(60)}
+        for key in stays:
+            self.put(key)
+        over = threading.Event()
+        writes = []
+
+        def write():
+            client = self.cluster.client()
+            try:
+                while not over.is_set():
+                    key = f"{self.prefix}comes-{random.randrange(200)}"
+                    if random.random() < 0.5:
+                        writes.append(client.put(key, b"x", "level=strong&timeout=5s").status)
+                    else:
+                        writes.append(client.delete(key, "level=strong&timeout=5s").status)
+            finally:
+                client.close()
+        writers = [threading.Thread(target=write) for _ in range(2)]
+        for writer in writers:
+            writer.start()
+        try:
+            for limit in (1, 5, 17, 100, 1000):
+                keys = [key["key"] for key in self.pages(self.prefixed(f"&limit={limit}"))]
+                self.assertEqual(len(keys), len(set(keys)))
+                self.assertEqual(set(keys) & stays, stays)
+        finally:
+            over.set()
+            for writer in writers:
+                writer.join()
+        self.assertGreater(len(writes), 10)
+        self.assertEqual(set(writes), {204})
+
+    def test_clients_that_go_away_leave_nothing_behind(self):
+        for i in range(20):
+            self.put(f"{self.prefix}{i}")
+        for i in range(50):
+            with socket.create_connection(("127.0.0.1", self.client.port), 10) as s:
+                s.sendall(b"GET /v1/kv/default?limit=1000&level=all HTTP/1.1\r\nHost: x\r\n\r\n")
+                if i % 2:
+                    time.sleep(0.001 * (i % 5))
+        self.assertEqual(len(self.pages(self.prefixed())), 20)
 
 
 class Failures(ClusterTest):
