@@ -284,7 +284,8 @@ size_t quo_server_hints(const struct quo_server *server, struct quo_server_hints
     size_t count = 0;
     for (uint32_t i = 0; server->hints != NULL && i < server->hints->handoff.target_count; i++) {
         const struct quo_handoff_target *target = &server->hints->handoff.targets[i];
-        if (target->count + target->kept + target->refused + target->expired == 0)
+        uint64_t ended = target->delivered + target->expired + target->useless;
+        if (target->count + target->kept + target->refused + ended == 0)
             continue;
         ret[count++] = (struct quo_server_hints){
             .target = target->replica,

@@ -55,7 +55,7 @@ static inline void hinted_seal(struct quo_transport *t, uint64_t peer, uint8_t t
     *frame = (struct hinted_frame){peer, id, body, s->reserved_len, .store = {0}};
     assert_int_equal(quo_msg_store_decode(quo_slice(body, frame->len), &frame->store), QUO_OK);
     assert_int_equal(quo_record_decode(frame->store.record, &frame->record), QUO_OK);
-    assert_int_equal(frame->store.flags, QUO_STORE_SYNC | QUO_STORE_WRITEBACK);
+    assert_int_equal(frame->store.flags, QUO_STORE_SYNC);
 }
 static const struct quo_transport_ops hinted_ops = {hinted_reserve, hinted_seal};
 

@@ -207,6 +207,14 @@ static void the_next_life_counts_what_is_there(void **state)
         hinted_answer(&s, PEER_THIRD, id, QUO_OK);
     }
     assert_int_equal(hinted_stored(&s), 3);
+    assert_int_equal(hinted_of(&s, THIRD).delivered, 8);
+    hinted_up(&s, PEER_SECOND);
+    for (uint64_t n = 8; n <= 10; n++) {
+        hinted_expect(&s, PEER_SECOND, "k", n, &id);
+        hinted_answer(&s, PEER_SECOND, id, QUO_OK);
+    }
+    /* None was taken for it in this life. */
+    assert_int_equal(hinted_of(&s, SECOND).delivered, 3);
 }
 
 static void a_node_that_is_no_more_gets_no_hints(void **state)
