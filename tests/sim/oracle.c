@@ -28,6 +28,8 @@ static const char *type_name(uint8_t type)
         return "ACC";
     case QUO_MESSAGE_HINT: /* of no key's replica */
         return "HINT";
+    case QUO_MESSAGE_FLOOR: /* of no key at all */
+        return "FLOOR";
     default:
         return NULL;
     }
