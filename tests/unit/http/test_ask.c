@@ -95,6 +95,13 @@ static void bad_queries_are_refused(void **state)
         {"timeout=0s", CONSISTENCY, "0 ms"},
         {"timeout=61s", CONSISTENCY, "61000 ms is not allowed; it must be from 1 to 60000"},
         {"timeout=999999999s", CONSISTENCY, "999999999000"},
+        {"max-stale=0", CONSISTENCY, "0 ms is not allowed; it must be from 1 to 86400000"},
+        {"max-stale=86401s", CONSISTENCY, "86401000"},
+        {"max-stale=soon", QUERY, "250ms"},
+        {"max-stale=1s&max-stale=1s", QUERY, "max-stale is given twice"},
+        {"sloppy", QUERY, "1 or 0"},
+        {"sloppy=yes", QUERY, "1 or 0"},
+        {"sloppy=1&sloppy=1", QUERY, "sloppy is given twice"},
     };
 
     (void)state;
@@ -115,13 +122,6 @@ static void bad_times_to_live_are_refused(void **state)
         {"ttl=0s", "0 ms is not allowed; it must be from 1ms to 3653d"},
         {"ttl=3654d", "315705600000 ms"},
         {"ttl=1s&ttl=1s", "ttl is given twice"},
-        {"max-stale=0", CONSISTENCY, "0 ms is not allowed; it must be from 1 to 86400000"},
-        {"max-stale=86401s", CONSISTENCY, "86401000"},
-        {"max-stale=soon", "250ms"},
-        {"max-stale=1s&max-stale=1s", "max-stale is given twice"},
-        {"sloppy", "1 or 0"},
-        {"sloppy=yes", "1 or 0"},
-        {"sloppy=1&sloppy=1", "sloppy is given twice"},
     };
 
     (void)state;
@@ -222,9 +222,9 @@ static void bad_headers_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(queries_are_read),        cmocka_unit_test(bad_queries_are_refused),
-        cmocka_unit_test(times_to_live_are_read),  cmocka_unit_test(headers_are_read),
-        cmocka_unit_test(bad_headers_are_refused),
+        cmocka_unit_test(queries_are_read),       cmocka_unit_test(bad_queries_are_refused),
+        cmocka_unit_test(times_to_live_are_read), cmocka_unit_test(bad_times_to_live_are_refused),
+        cmocka_unit_test(headers_are_read),       cmocka_unit_test(bad_headers_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
