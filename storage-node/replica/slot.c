@@ -11,7 +11,7 @@ bool quo_replica_may_add(const struct quo_entry *entry, uint8_t n, uint64_t self
 }
 
 /* Our clock, which never shows less than it did: operations are kept by it alone, whatever clocks
- * those who asked have. */
+ * those who asked have. None: there is no later moment. */
 static struct quo_version time_of(const struct quo_slot *slot, uint64_t self, uint64_t now_ms)
 {
     const size_t count = quo_ring_count(slot->ring);
@@ -19,6 +19,8 @@ static struct quo_version time_of(const struct quo_slot *slot, uint64_t self, ui
 
     if (count > 0)
         last = quo_ring_at(slot->ring, count - 1).at;
+    if (last.hlc == UINT64_MAX)
+        return QUO_VERSION_NONE;
     return (struct quo_version){QUO_MAX(now_ms << 16, last.hlc + 1), self};
 }
 
@@ -42,6 +44,8 @@ static enum quo_status name(const struct quo_replica_addition *addition, uint64_
         *ret_replayed = found.digest == addition->digest;
         return *ret_replayed ? QUO_OK : QUO_KEY_REUSED;
     }
+    if (quo_version_is_none(at))
+        return QUO_SKEW;
     if (!quo_ring_complete_keyed(slot->keyed_from, quo_version_ms(at), addition->retention_s))
         return QUO_HISTORY_LOST;
     if (quo_ring_append(&past, &entry, addition->retention_s, ring, &past) != QUO_OK)

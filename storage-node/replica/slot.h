@@ -41,7 +41,7 @@ bool quo_replica_may_add(const struct quo_entry *entry, uint8_t n, uint64_t self
  *   QUO_RING_FULL      too many names to remember;
  *   QUO_HISTORY_LOST   whether the name was used before cannot be told: the retention was shorter
  *                      when it would have been;
- *   QUO_SKEW           above the version that is held there is none;
+ *   QUO_SKEW           above what is held there is no version, or no moment;
  *   QUO_CORRUPT        what is held is no slot.
  * With any other than QUO_OK nothing was added and nothing is to be written. */
 struct quo_replica_slot_verdict quo_replica_slot(const struct quo_replica_view *view,

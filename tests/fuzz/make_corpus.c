@@ -7,6 +7,7 @@
 #include "quorate/ring.h"
 #include "quorate/rpc.h"
 #include "quorate/scan.h"
+#include "quorate/slot.h"
 
 static void write_seed(const char *root, const char *name, const uint8_t *bytes, size_t len)
 {
@@ -30,7 +31,9 @@ static struct quo_slice make_ring(size_t count)
         const struct quo_ring_entry entry = {
             .opid = i % 8 == 0 ? quo_opid_make(i, 5) : quo_opid_of_key(quo_slice(&i, sizeof i)),
             .at = {(1000000 + i) << 16, 5},
-            .code = (enum quo_change_code)(i % QUO_CHANGE_STORED_COUNT),
+            /* Fences without a key are kept like those with one. */
+            .code =
+                i % 8 == 0 ? QUO_CHANGE_DONE : (enum quo_change_code)(i % QUO_CHANGE_STORED_COUNT),
             .digest = i,
             .result = -(int64_t)i,
         };
@@ -69,6 +72,33 @@ static void make_records(const char *root)
     write_seed(root, "record/no-ring", bytes, make_record(bytes, 0, 0));
     write_seed(root, "record/short-ring", bytes, make_record(bytes, 0, 3));
     write_seed(root, "record/full-ring", bytes, make_record(bytes, 0, QUO_RING_MAX));
+}
+
+static size_t make_slot(uint8_t *out, size_t keys)
+{
+    static uint8_t buffers[2][QUO_RING_BYTES_MAX];
+    struct quo_ring_past past = {.keyed_from = QUO_VERSION_NONE};
+    for (size_t i = 0; i < keys; i++) {
+        const struct quo_ring_entry entry = {
+            .opid = quo_opid_of_key(quo_slice(&i, sizeof i)),
+            .at = {(UINT64_C(1700000000000) << 16) + i, 7},
+            .digest = i,
+            .result = (int64_t)i,
+        };
+        QUO_REQUIRE(quo_ring_append(&past, &entry, 600, buffers[i % 2], &past) == QUO_OK);
+    }
+    const struct quo_slot slot = {.added = 500, .taken = 7, .ring = past.ring};
+    quo_slot_encode(&slot, out);
+    return quo_slot_size(&slot);
+}
+
+static void make_slots(const char *root)
+{
+    static uint8_t bytes[QUO_SLOT_VALUE_MAX];
+
+    write_seed(root, "slot/no-keys", bytes, make_slot(bytes, 0));
+    write_seed(root, "slot/some-keys", bytes, make_slot(bytes, 3));
+    write_seed(root, "slot/full", bytes, make_slot(bytes, QUO_RING_KEYED_MAX));
 }
 
 static size_t make_entry(uint8_t *out, uint8_t n, uint8_t n_next)
@@ -277,6 +307,7 @@ int main(int argc, char **argv)
         return 2;
     }
     make_records(argv[1]);
+    make_slots(argv[1]);
     make_entries(argv[1]);
     make_messages(argv[1]);
     return 0;

@@ -232,6 +232,23 @@ static void test_versions(void **state)
     assert_int_equal(add(&kept, &addition).status, QUO_SKEW);
 }
 
+static void test_the_end_of_time(void **state)
+{
+    (void)state;
+    struct kept kept = {.len = 0};
+    struct quo_replica_addition first = keyed(1, 5, UINT64_MAX >> 16), next = keyed(2, 5, START_MS);
+    struct quo_slot slot;
+    first.since = START_MS << 16;
+    assert_true(add(&kept, &first).write);
+    assert_int_equal(quo_slot_decode(quo_slice(kept.value, kept.len), &slot), QUO_OK);
+    /* The hlc of the one entry there is. */
+    memset(kept.value + QUO_SLOT_HEADER + 16, 0xff, 8);
+    assert_int_equal(add(&kept, &next).status, QUO_SKEW);
+    assert_true(add(&kept, &first).replayed);
+    struct quo_replica_addition unkeyed = addition_of(1, START_MS);
+    assert_true(add(&kept, &unkeyed).write);
+}
+
 static void test_what_is_no_slot(void **state)
 {
     (void)state;
@@ -270,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_a_longer_retention_than_before),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_the_end_of_time),
         cmocka_unit_test(test_what_is_no_slot),
         cmocka_unit_test(test_who_may_add),
     };
