@@ -41,9 +41,8 @@
 #define QUO_LINK_REPLY_TYPE 32u
 static inline bool quo_link_is_request(uint8_t type)
 {
-    return type == QUO_MESSAGE_FORWARD ||
-           (type >= QUO_LINK_REQUEST_TYPE && type < QUO_LINK_REPLY_TYPE &&
-            type != QUO_MESSAGE_EQUAL);
+    return type == QUO_MESSAGE_FORWARD || (type >= QUO_LINK_REQUEST_TYPE &&
+                                           type < QUO_LINK_REPLY_TYPE && type != QUO_MESSAGE_EQUAL);
 }
 static inline bool quo_link_is_reply(uint8_t type)
 {

@@ -119,8 +119,9 @@
 #define QUO_TIMEOUT_MIN_MS 1u
 #define QUO_TIMEOUT_MAX_MS 60000u
 #define QUO_STALE_MAX_MS 86400000u /* the largest max-stale of a read at level bounded */
-#define QUO_FRESH_EVERY_MS 5000u   /* how often one loop asks how fresh a partition is, at most... \
-                                    */
+#define QUO_FRESH_EVERY_MS                                                                         \
+    5000u /* how often one loop asks how fresh a partition is, at most...                          \
+           */
 #define QUO_FRESH_STALE_MIN_MS 1000u /* ...for bounds that are not shorter */
 #define QUO_ATTEMPTS_MAX 64u         /* restarts of one operation's protocol before it gives up */
 #define QUO_CONDITIONS_MAX 16u       /* entity tags in one If-Match of a write */

@@ -54,8 +54,8 @@ struct quo_acceptor_options {
 /* Returns NULL when out of memory. */
 struct quo_acceptor *quo_acceptor_new(const struct quo_acceptor_options *options);
 struct quo_transport *quo_acceptor_transport(struct quo_acceptor *acceptor);
-/* Names a connection of an acceptor's transport that is up and whose HELLO named no replica, another
- * one each time if there are several. Returns false if there is none. */
+/* Names a connection of an acceptor's transport that is up and whose HELLO named no replica,
+ * another one each time if there are several. Returns false if there is none. */
 bool quo_acceptor_any_proxy(struct quo_transport *transport, uint64_t *ret_peer);
 const struct quo_net_stats *quo_acceptor_stats(const struct quo_acceptor *acceptor);
 /* Stops accepting; existing connections go on. */

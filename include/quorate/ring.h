@@ -95,11 +95,10 @@ struct quo_ring_past {
  *   upon it much later (quo_ring_shows_fence);
  *   of more than QUO_RING_KEYED_MAX keyed ones the oldest, if it is older than the latter (so that
  *   there is always room for the unkeyed; fences take the room of keyed ones).
- * hist_from and, of keyed ones, keyed_from rise to what was left out. Clocks that replicas accept differ by
- * QUO_SKEW_MAX_MS at most.
- * Requires entry.at above all of the past, and a code that is stored; `out` with room for
- * QUO_RING_BYTES_MAX, not overlapping the past. Returns QUO_OK with *ret borrowing from `out`, or
- * QUO_BUSY with *ret untouched: the ring is full. */
+ * hist_from and, of keyed ones, keyed_from rise to what was left out. Clocks that replicas accept
+ * differ by QUO_SKEW_MAX_MS at most. Requires entry.at above all of the past, and a code that is
+ * stored; `out` with room for QUO_RING_BYTES_MAX, not overlapping the past. Returns QUO_OK with
+ * *ret borrowing from `out`, or QUO_BUSY with *ret untouched: the ring is full. */
 enum quo_status quo_ring_append(const struct quo_ring_past *past,
                                 const struct quo_ring_entry *entry, uint32_t retention_s,
                                 uint8_t *out, struct quo_ring_past *ret);
