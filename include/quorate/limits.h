@@ -118,6 +118,7 @@
 #define QUO_TIMEOUT_DEFAULT_MS 1000u
 #define QUO_TIMEOUT_MIN_MS 1u
 #define QUO_TIMEOUT_MAX_MS 60000u
+#define QUO_SURVEYS_MAX 8u         /* questions to many nodes, under way on one loop */
 #define QUO_STALE_MAX_MS 86400000u /* the largest max-stale of a read at level bounded */
 #define QUO_FRESH_EVERY_MS                                                                         \
     5000u /* how often one loop asks how fresh a partition is, at most...                          \

@@ -446,6 +446,8 @@ void quo_exchange_dispatch(struct quo_exchange *exchange, const struct quo_http_
         merge_sessions(exchange, input);
     } else if (wish->route == QUO_ROUTE_BATCH) {
         quo_batch_begin(exchange, input);
+    } else if (quo_route_is_cluster(wish->route)) {
+        quo_cluster_begin(exchange, wish);
     } else {
         struct quo_text text = {0};
 

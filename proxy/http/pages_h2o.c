@@ -126,6 +126,8 @@ void quo_pages_answer(struct quo_http *http, const struct quo_wish *wish,
     case QUO_ROUTE_RESOLVE:
     case QUO_ROUTE_MERGE:
     case QUO_ROUTE_BATCH:
+    case QUO_ROUTE_DEBT:
+    case QUO_ROUTE_EQUALITY:
     case QUO_ROUTE_COUNT:
         QUO_UNREACHABLE();
     }

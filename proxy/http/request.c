@@ -2,6 +2,7 @@
 
 #include "proxy/http/ask.h"
 #include "proxy/http/body.h"
+#include "proxy/http/cluster_request.h"
 #include "proxy/http/collection_request.h"
 #include "proxy/http/counter.h"
 #include "proxy/http/idempotency.h"
@@ -275,6 +276,8 @@ bool quo_request_parse(const struct quo_http_request *request, const struct quo_
         return quo_request_parse_list(request, map, &target, ret, problem);
     if (quo_route_is_collection(ret->route))
         return quo_collection_request_parse(request, map, &target, ret, problem);
+    if (quo_route_is_cluster(ret->route))
+        return quo_cluster_parse(target.query, map, ret, problem);
     ret->slug = target.captures[0];
     return true;
 }

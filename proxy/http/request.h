@@ -34,6 +34,7 @@ struct quo_wish {
 
     struct quo_operation_id operation; /* OPERATION, RESOLVE */
     struct quo_slice slug;             /* PROBLEM, RELATION */
+    uint16_t partition;                /* EQUALITY */
     uint32_t limit;                    /* LIST, TIMELINE, SET */
 
     /* Routes of timelines and sets, whose names are keys */

@@ -141,6 +141,11 @@ bool quo_route_is_collection(enum quo_route route)
     }
 }
 
+bool quo_route_is_cluster(enum quo_route route)
+{
+    return route == QUO_ROUTE_DEBT || route == QUO_ROUTE_EQUALITY;
+}
+
 void quo_methods_format(uint32_t allowed, char out[QUO_ALLOW_MAX])
 {
     size_t at = 0;

@@ -46,6 +46,9 @@ static inline bool quo_method_is_write(enum quo_method method)
  * QUO_ROUTE_NONE when there is none. Never normalises: keys may hold %2F and "..". */
 struct quo_target quo_route_find(struct quo_slice target);
 
+/* Whether the route is one of the cluster, which several nodes are asked about. */
+bool quo_route_is_cluster(enum quo_route route);
+
 /* The methods of a route without OPTIONS. */
 uint32_t quo_route_methods(enum quo_route route);
 

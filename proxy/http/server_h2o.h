@@ -179,6 +179,11 @@ void quo_collections_begin(struct quo_exchange *exchange, const struct quo_http_
 /* Begins to add up a counter that is made of slots. The exchange may be over when it returns. */
 void quo_counter_begin(struct quo_exchange *exchange, const struct quo_wish *wish);
 
+/* cluster_h2o.c */
+
+/* Begins what is asked of several nodes. */
+void quo_cluster_begin(struct quo_exchange *exchange, const struct quo_wish *wish);
+
 /* pages_h2o.c */
 
 /* Answers everything that is not data, into http->answer. */

@@ -111,6 +111,10 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
         quo_mend_take(service, frame);
     if (frame->type == QUO_MESSAGE_FRESHNESS)
         quo_bounds_on_frame(service, peer, frame);
+    if (quo_surveys_own(frame->type)) {
+        quo_surveys_on_frame(service, peer, frame);
+        return;
+    }
     if (quo_hinter_own(frame->id)) {
         quo_hinter_on_frame(service, peer, frame);
         return;
@@ -172,6 +176,7 @@ static void on_down(void *receiver, uint64_t peer)
     quo_liveness_down(&service->liveness, peer);
     quo_hinter_on_up_or_down(service, peer);
     quo_scans_on_down(service, peer);
+    quo_surveys_on_down(service, peer);
     for (uint32_t slot = 0; slot < service->ops.made; slot++) {
         struct quo_op *op = quo_ops_at(&service->ops, slot);
         bool is_open = op->in_use && op->is_started;

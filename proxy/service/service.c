@@ -55,6 +55,7 @@ void quo_service_free(struct quo_service *service)
 {
     if (service == NULL)
         return;
+    quo_surveys_free(service);
     quo_scans_free(service);
     quo_jobs_free(&service->jobs);
     quo_ops_free(&service->ops);
@@ -88,13 +89,17 @@ uint64_t quo_service_deadline(const struct quo_service *service)
 {
     const struct quo_op *first = quo_deadlines_first(&service->deadlines);
 
-    return QUO_MIN(first != NULL ? first->deadline_us : UINT64_MAX, quo_scans_deadline(service));
+    uint64_t deadline = first != NULL ? first->deadline_us : UINT64_MAX;
+
+    deadline = QUO_MIN(deadline, quo_surveys_deadline(service));
+    return QUO_MIN(deadline, quo_scans_deadline(service));
 }
 
 void quo_service_expire(struct quo_service *service, uint64_t mono_us)
 {
     struct quo_event timer = {.type = QUO_EVENT_TIMER, .now_us = mono_us};
 
+    quo_surveys_expire(service, mono_us);
     quo_scans_expire(service, mono_us);
     for (;;) {
         struct quo_op *op = quo_deadlines_first(&service->deadlines);

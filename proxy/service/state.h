@@ -14,6 +14,7 @@
 #include "proxy/service/repair.h"
 #include "proxy/service/routes.h"
 #include "proxy/service/scans.h"
+#include "proxy/service/surveys.h"
 #include "proxy/service/warm.h"
 
 #define QUO_SEATS_MAX (QUO_LOOPS_MAX + QUO_PROXIES_MAX)
@@ -39,6 +40,7 @@ struct quo_service {
     struct quo_mends mends;
     struct quo_hinter hints;
     struct quo_bounds bounds;
+    struct quo_surveys surveys;
     struct quo_scans scans;
     struct quo_jobs jobs;
     struct quo_hedge phases; /* only observes: how long PREP and ACC take */

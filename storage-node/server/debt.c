@@ -44,6 +44,7 @@ static void fill(const struct quo_server *server, uint8_t hints[], struct quo_ms
     ret->round_ms = (uint32_t)(server->exchanges->every_us / 1000);
     ret->trees = trees_not_ready(server);
     ret->tombstones = quo_server_tombstones(server);
+    ret->tombstones = quo_server_tombstones(server);
 }
 
 static void send_debts(struct quo_server *server, uint64_t peer, uint64_t id,

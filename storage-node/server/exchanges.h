@@ -120,6 +120,8 @@ struct quo_exchanges {
 
 /* Another node's question, being answered off the loop. */
 struct quo_listing;
+/* Likewise, of a proxy: digest.c. */
+struct quo_digesting;
 
 /* exchanges.c */
 

@@ -178,7 +178,8 @@ struct quo_server {
     struct quo_collector *collector; /* likewise */
     struct quo_listing *listings;    /* under way */
     uint32_t listing_count;
-    struct quo_scanning *scans; /* under way */
+    struct quo_digesting *digesting; /* NULL: none is under way */
+    struct quo_scanning *scans;      /* under way */
     uint32_t scan_count;
     struct quo_overlay overlay;
     struct quo_group *groups, *last_group; /* oldest first */
@@ -238,6 +239,12 @@ void quo_handle_scan(struct quo_server *server, uint64_t peer, uint64_t id, stru
 void quo_scan_run(struct quo_server *server, const struct quo_request *request);
 /* Frees those whose range never calls back. */
 void quo_scannings_free(struct quo_server *server);
+
+/* digest.c */
+void quo_handle_digest(struct quo_server *server, uint64_t peer, uint64_t id,
+                       struct quo_slice body);
+/* Requires that no range is under way, or never calls back. */
+void quo_digest_free(struct quo_server *server);
 
 /* debt.c */
 void quo_handle_debt(struct quo_server *server, uint64_t peer, uint64_t id, struct quo_slice body);

@@ -42,6 +42,9 @@ static void on_frame(void *receiver, uint64_t peer, const struct quo_frame *fram
     case QUO_MESSAGE_FRESH:
         quo_handle_fresh(server, peer, frame->id, frame->body);
         break;
+    case QUO_MESSAGE_DIGEST:
+        quo_handle_digest(server, peer, frame->id, frame->body);
+        break;
     case QUO_MESSAGE_DEBT:
         quo_handle_debt(server, peer, frame->id, frame->body);
         break;
@@ -176,8 +179,8 @@ bool quo_server_idle(const struct quo_server *server)
 {
     /* An empty group may gather: memory ran out before its first write. */
     return (server->groups == NULL || server->groups->puts == 0) && server->readings == NULL &&
-           server->scans == NULL && quo_trees_idle(server) && quo_exchanges_idle(server) &&
-           quo_hints_idle(server) && quo_collector_idle(server);
+           server->scans == NULL && server->digesting == NULL && quo_trees_idle(server) &&
+           quo_exchanges_idle(server) && quo_hints_idle(server) && quo_collector_idle(server);
 }
 
 bool quo_server_writable(const struct quo_server *server)
@@ -195,6 +198,7 @@ void quo_server_free(struct quo_server *server)
     quo_exchanges_free(server);
     quo_hints_free(server);
     quo_listings_free(server);
+    quo_digest_free(server);
     quo_scannings_free(server);
     quo_trees_free(server);
     quo_overlay_free(&server->overlay);

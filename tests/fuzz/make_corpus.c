@@ -220,6 +220,7 @@ static void fill_requests_of_nodes(void)
     sample.equal = (struct quo_msg_equal){
         .partition = 5, .entry = part.entry, .replica = 11, .since_us = 5000000};
     sample.debt.now_ms = 1000;
+    sample.digest = (struct quo_msg_digest){.partition = 5, .entry = part.entry, .replicas = 3};
     sample.fresh = (struct quo_msg_fresh){.partition = 5, .entry = part.entry, .ns = 1};
 }
 
@@ -239,6 +240,7 @@ static void fill_answers(void)
         .more = 1, .sealed = {7, 8}, .now_ms = 1000, .items = part.scan_items};
     sample.debts =
         (struct quo_msg_debts){.pairs = 6, .differing = 1, .hints = quo_slice(hints, sizeof hints)};
+    sample.digested = (struct quo_msg_digested){.steady = 1, .records = 2, .bytes = 40, .high = 3};
     sample.freshness =
         (struct quo_msg_freshness){.partition = 5, .ns = 1, .epoch = 4, .age_ms = 250};
 }
