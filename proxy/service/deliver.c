@@ -69,13 +69,14 @@ static bool has_record(enum quo_verdict verdict, bool is_consensus)
 }
 
 /* An expired value is as good as deleted, to whoever asks. */
-static void judge_life(const struct quo_service *service, struct quo_response *response,
+static void judge_life(struct quo_service *service, struct quo_response *response,
                        struct quo_record *record)
 {
     uint64_t now_ms = quo_now_ms(service), expires_ms = quo_record_expires_ms(record);
 
     if (quo_record_expired(record, now_ms) && !QUO_MUTANT(EXPIRED_IS_SHOWN)) {
         quo_record_bury(record);
+        quo_count(&service->stats.expired, 1);
         if (response->verdict == QUO_VERDICT_FOUND)
             response->verdict = QUO_VERDICT_ABSENT;
     } else if (expires_ms != UINT64_MAX) {
@@ -85,7 +86,7 @@ static void judge_life(const struct quo_service *service, struct quo_response *r
 
 /* The tombstone of a key that never was is no record to a write, but a read may ask for its ring.
  */
-static void fill_record(const struct quo_service *service, struct quo_response *response,
+static void fill_record(struct quo_service *service, struct quo_response *response,
                         struct quo_slice bytes)
 {
     struct quo_record record;

@@ -169,6 +169,7 @@ struct quo_service_stats {
     /* For replicas that blind writes did not reach: sent to other nodes, and what came of them. */
     _Atomic uint64_t hints, hints_kept, hints_refused, hints_shed;
     _Atomic uint64_t sloppy;        /* writes that would have failed without */
+    _Atomic uint64_t expired;       /* answers that met a value that was over */
     _Atomic uint64_t mends;         /* keys settled because a node asked */
     _Atomic uint64_t bounded_alone; /* bounded reads that needed no quorum for their proof */
     _Atomic uint64_t fresh_asked;   /* FRESH requests */

@@ -113,6 +113,7 @@ static void the_latest_clock_decides(void **state)
     expect_gone();
     read_at(START_MS);
     expect_gone();
+    assert_int_equal(quo_counted(&quo_service_stats(f.service)->expired), 2);
 }
 
 static void our_own_clock_decides_as_well(void **state)
