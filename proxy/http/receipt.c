@@ -41,12 +41,17 @@ static void put_counts(struct quo_sf_writer *w, const struct quo_receipt *receip
         quo_sf_integer(w, "hedges", receipt->hedges);
 }
 
-static void put_version(struct quo_sf_writer *w, const struct quo_receipt *receipt)
+static void put_version(struct quo_sf_writer *w, const struct quo_response *response)
 {
+    const struct quo_receipt *receipt = &response->receipt;
     char text[QUO_VERSION_TEXT + 1];
 
-    if (quo_version_is_none(receipt->version))
+    if (quo_version_is_none(receipt->version)) {
+        /* A page has none, but its replicas may be equal. */
+        if (response->verdict == QUO_VERDICT_FOUND)
+            quo_sf_boolean(w, "stable", receipt->stable);
         return;
+    }
     quo_version_format(receipt->version, text);
     quo_sf_string(w, "version", quo_slice(text, QUO_VERSION_TEXT));
     quo_sf_boolean(w, "stable", receipt->stable);
@@ -81,7 +86,7 @@ size_t quo_receipt_format(const struct quo_response *response, const struct quo_
     quo_sf_begin(&w, out, QUO_RECEIPT_MAX);
     put_levels(&w, response, asked);
     put_counts(&w, receipt, asked, is_write);
-    put_version(&w, receipt);
+    put_version(&w, response);
     if (!is_write)
         quo_sf_boolean(&w, "repaired", receipt->repaired);
     if (receipt->is_bounded)

@@ -80,6 +80,14 @@ static void succeed(struct append *a, bool is_replayed)
     finish(a, &response, is_replayed);
 }
 
+/* Whether the write is content with what any one replica holds. */
+static bool is_weak(const struct append *a)
+{
+    return !a->want.strong && a->want.w <= 1;
+}
+
+static void on_claim_read(void *context, const struct quo_response *response);
+
 static enum quo_status submit(struct append *a, struct quo_request *request, quo_answer_fn *answer)
 {
     quo_ticket ticket;
@@ -87,17 +95,18 @@ static enum quo_status submit(struct append *a, struct quo_request *request, quo
     request->ns = a->ns;
     request->collection = QUO_COLLECTION_TIMELINE;
     request->consistency.timeout_ms = quo_job_left_ms(&a->job);
+    if (answer == on_claim_read && is_weak(a))
+        request->consistency.timeout_ms = QUO_MAX(request->consistency.timeout_ms / 2, 1);
     return quo_service_submit(a->job.service, request, answer, a, &ticket);
 }
 
-/* A read that leaves what it finds where the write wants it. Of a write that is content with one
- * ack: whatever the first replica shows. */
+/* A read that leaves what it finds where the write wants it; of a weak write, where it is. */
 static struct quo_consistency read_want(const struct append *a)
 {
     const struct quo_namespace *ns = a->ns;
-    struct quo_consistency want = {.level = QUO_LEVEL_EVENTUAL, .n = a->want.n, .r = 1};
+    struct quo_consistency want = {.level = QUO_LEVEL_QUORUM, .n = a->want.n, .r = ns->rs};
 
-    if (!a->want.strong && a->want.w <= 1)
+    if (is_weak(a))
         return want;
     const bool is_all = a->want.level == QUO_LEVEL_ALL || a->want.w > ns->ws;
     want.level = is_all ? QUO_LEVEL_ALL : QUO_LEVEL_STRONG;
@@ -253,10 +262,10 @@ static void take_claim(struct append *a, const struct quo_response *response)
         a->receipt = response->receipt;
         a->receipt.acks = QUO_MAX(response->receipt.acks, 1);
         a->receipt.disk = QUO_MAX(response->receipt.disk, 1);
-        if (read_want(a).strong)
-            confirm_entry(a);
-        else
+        if (is_weak(a))
             succeed(a, true);
+        else
+            confirm_entry(a);
     }
 }
 
@@ -269,7 +278,9 @@ static void on_claim_read(void *context, const struct quo_response *response)
         take_claim(a, response);
         return;
     }
-    if (response->verdict != QUO_VERDICT_ABSENT && response->verdict != QUO_VERDICT_FOUND) {
+    /* A weak write goes on alone if it has to: of two entries the claims leave one. */
+    if (response->verdict != QUO_VERDICT_ABSENT && response->verdict != QUO_VERDICT_FOUND &&
+        !is_weak(a)) {
         fail(a, response, QUO_NOT_APPLIED);
         return;
     }

@@ -93,17 +93,16 @@ static void on_claim(void *context, const struct quo_response *response)
         give_up(e, status);
 }
 
-/* What a delete has to see of claims is what a page with as strong a level would. */
+/* A delete of the wrong entry would delete nothing, so it sees what a quorum does at least. */
 static struct quo_consistency claim_want(const struct entry *e)
 {
     struct quo_consistency want = e->want;
+    const bool is_all = want.level == QUO_LEVEL_ALL;
 
     if (!e->is_delete)
         return want;
-    want.r = want.level == QUO_LEVEL_ALL ? want.n : want.strong ? e->ns->rs : 1;
-    want.level = want.level == QUO_LEVEL_ALL ? QUO_LEVEL_ALL
-                 : want.strong               ? QUO_LEVEL_QUORUM
-                                             : QUO_LEVEL_EVENTUAL;
+    want.level = is_all ? QUO_LEVEL_ALL : QUO_LEVEL_QUORUM;
+    want.r = is_all ? want.n : e->ns->rs;
     want.w = want.dw = 0;
     want.strong = false;
     return want;

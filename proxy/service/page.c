@@ -2,7 +2,7 @@
  *
  * Of the entries of one operation only that is shown which the claim names. It was stored before it
  * was claimed, so that a scan which begins after the claim was seen shows it: if it should be on
- * this page and is not, the scan was too early and is done again.
+ * this page and is not, it is either deleted, or the scan was too early and is done again.
  */
 #include <stdlib.h>
 
@@ -15,11 +15,19 @@
 
 struct page;
 
+enum claimed {
+    CLAIMED_HERE = 0, /* or where the scan has not been, or nowhere */
+    CLAIMED_LATER,    /* the scan should have shown it and was too early */
+    CLAIMED_DELETED,  /* likewise, and it is deleted */
+    CLAIMED_LOST,     /* likewise, and nobody shows it: the level is too weak */
+};
+
 struct candidate {
     struct page *page;
     struct quo_page_entry entry;
     uint8_t *record;
     struct quo_version claimed; /* by its operation; none: not at all */
+    enum claimed fate;          /* of the entry that is claimed */
 };
 
 struct page {
@@ -34,8 +42,9 @@ struct page {
     struct candidate *list; /* of limit */
     uint32_t kept;          /* of them, those that will be shown */
     uint32_t count;         /* and those of the scan under way, which are not judged yet */
-    uint32_t next;          /* whose claim is to be looked for */
-    uint32_t pending;       /* claims under way */
+    bool has_claims;        /* they are known, and what is claimed is being looked for */
+    uint32_t next;          /* about which is to be asked */
+    uint32_t pending;       /* about which is */
     bool is_asking;
     uint32_t scans, again;
     bool is_begun; /* a scan is judged */
@@ -126,6 +135,20 @@ static void fail(struct page *p, enum quo_verdict verdict, enum quo_status refus
 
 static enum quo_status scan(struct page *p);
 
+/* The first candidate of the same operation, if that is an earlier one: both go by one claim, since
+ * two looks at it may differ. NULL: there is none. */
+static const struct candidate *find_first(const struct page *p, const struct candidate *candidate)
+{
+    const struct quo_entry_id *id = &candidate->entry.id;
+
+    for (uint32_t i = 0; &p->list[i] != candidate; i++) {
+        const struct quo_entry_id *other = &p->list[i].entry.id;
+        if (other->is_keyed && quo_opid_equal(&other->opid, &id->opid))
+            return &p->list[i];
+    }
+    return NULL;
+}
+
 static bool is_in_batch(const struct page *p, const struct quo_entry_id *id)
 {
     for (uint32_t i = p->kept; i < p->count; i++) {
@@ -146,8 +169,8 @@ static bool is_in_range(const struct page *p, const struct quo_entry_id *id)
            (!p->more || quo_scan_key_compare(key, quo_slice(p->upto, p->upto_len)) <= 0);
 }
 
-/* An entry whose operation has claimed another one, which should be here and is not. */
-static bool is_too_early(const struct page *p, const struct candidate *candidate)
+/* Whether its operation has claimed another entry, which should be here and is not. */
+static bool lacks_claimed(const struct page *p, const struct candidate *candidate)
 {
     struct quo_entry_id id = candidate->entry.id;
 
@@ -165,15 +188,8 @@ static bool is_shown(const struct page *p, const struct candidate *candidate)
     if (!id->is_keyed || QUO_MUTANT(CLAIM_IGNORED) ||
         quo_version_equal(candidate->claimed, id->version))
         return true;
-    /* The level is too weak to find what was claimed: better this one than none. */
-    if (!is_too_early(p, candidate))
-        return false;
-    for (uint32_t i = p->kept; &p->list[i] != candidate; i++) {
-        const struct quo_entry_id *other = &p->list[i].entry.id;
-        if (other->is_keyed && quo_opid_equal(&other->opid, &id->opid))
-            return false;
-    }
-    return true;
+    /* Better this one than none. */
+    return candidate->fate == CLAIMED_LOST && find_first(p, candidate) == NULL;
 }
 
 static bool must_scan_again(const struct page *p)
@@ -181,7 +197,7 @@ static bool must_scan_again(const struct page *p)
     if (p->again >= AGAIN_MAX || QUO_MUTANT(PAGE_READ_ONCE))
         return false;
     for (uint32_t i = p->kept; i < p->count; i++) {
-        if (is_too_early(p, &p->list[i]))
+        if (p->list[i].fate == CLAIMED_LATER)
             return true;
     }
     return false;
@@ -220,7 +236,17 @@ static void go_on(struct page *p)
     finish(p);
 }
 
-/* All claims of the batch are known. */
+static void share_claims(struct page *p)
+{
+    for (uint32_t i = p->kept; i < p->count; i++) {
+        const struct candidate *first =
+            p->list[i].entry.id.is_keyed ? find_first(p, &p->list[i]) : NULL;
+        if (first != NULL)
+            p->list[i].claimed = first->claimed;
+    }
+}
+
+/* All that is to be known of the batch is. */
 static void judge(struct page *p)
 {
     if (p->verdict != QUO_VERDICT_FOUND) {
@@ -228,8 +254,6 @@ static void judge(struct page *p)
         finish(p);
         return;
     }
-    if (p->claims.n != 0)
-        quo_job_then(&p->receipt, &p->claims);
     if (must_scan_again(p)) {
         QUO_PROBE(PAGE_SCANNED_AGAIN);
         p->again++;
@@ -248,58 +272,106 @@ static void judge(struct page *p)
         finish(p);
 }
 
-static void ask_claims(struct page *p);
+static void ask(struct page *p);
+
+static void end_asking(struct page *p, const struct quo_response *response)
+{
+    p->pending--;
+    if (response->verdict == QUO_VERDICT_FOUND || response->verdict == QUO_VERDICT_ABSENT)
+        quo_job_beside(&p->claims, &response->receipt);
+    else
+        fail(p, response->verdict, response->refusal);
+    if (!p->is_asking)
+        ask(p);
+}
 
 static void on_claim(void *context, const struct quo_response *response)
 {
     struct candidate *candidate = context;
-    struct page *p = candidate->page;
 
-    p->pending--;
     if (response->verdict == QUO_VERDICT_FOUND)
         candidate->claimed = response->record.version;
-    else if (response->verdict != QUO_VERDICT_ABSENT)
-        fail(p, response->verdict, response->refusal);
-    if (response->verdict == QUO_VERDICT_FOUND || response->verdict == QUO_VERDICT_ABSENT)
-        quo_job_beside(&p->claims, &response->receipt);
-    if (!p->is_asking)
-        ask_claims(p);
+    end_asking(candidate->page, response);
 }
 
-static enum quo_status ask_claim(struct page *p, struct candidate *candidate)
+static void on_claimed(void *context, const struct quo_response *response)
+{
+    struct candidate *candidate = context;
+
+    if (response->verdict == QUO_VERDICT_FOUND)
+        candidate->fate = CLAIMED_LATER;
+    else if (!quo_version_is_none(response->receipt.version))
+        candidate->fate = CLAIMED_DELETED;
+    else
+        candidate->fate = CLAIMED_LOST;
+    end_asking(candidate->page, response);
+}
+
+/* For the claim of its operation; then, for the entry that is claimed. */
+static enum quo_status ask_for(struct page *p, struct candidate *candidate)
 {
     uint8_t key[QUO_TIMELINE_KEY_MAX];
-    const struct quo_opid *opid = &candidate->entry.id.opid;
+    struct quo_entry_id id = candidate->entry.id;
     struct quo_request request = {
         .type = QUO_REQUEST_GET,
         .ns = p->ns,
         .collection = QUO_COLLECTION_TIMELINE,
-        .key = quo_slice(key, quo_claim_key(name_of(p), opid, key)),
         .consistency = p->want,
     };
     quo_ticket ticket;
 
+    id.version = candidate->claimed;
+    request.key = quo_slice(key, p->has_claims ? quo_entry_key(name_of(p), &id, key)
+                                               : quo_claim_key(name_of(p), &id.opid, key));
     request.consistency.timeout_ms = quo_job_left_ms(&p->job);
-    return quo_service_submit(p->job.service, &request, on_claim, candidate, &ticket);
+    return quo_service_submit(p->job.service, &request, p->has_claims ? on_claimed : on_claim,
+                              candidate, &ticket);
 }
 
-static void ask_claims(struct page *p)
+static bool must_ask(const struct page *p, const struct candidate *candidate)
+{
+    return candidate->entry.id.is_keyed && find_first(p, candidate) == NULL &&
+           (!p->has_claims || lacks_claimed(p, candidate));
+}
+
+static void ask_all(struct page *p)
 {
     p->is_asking = true;
     while (p->next < p->count && p->pending < QUO_JOB_WINDOW && p->verdict == QUO_VERDICT_FOUND) {
         struct candidate *candidate = &p->list[p->next++];
-        if (!candidate->entry.id.is_keyed)
+        if (!must_ask(p, candidate))
             continue;
         p->pending++;
-        const enum quo_status status = ask_claim(p, candidate);
+        const enum quo_status status = ask_for(p, candidate);
         if (status != QUO_OK) {
             p->pending--;
             fail(p, QUO_VERDICT_REFUSED, status);
         }
     }
     p->is_asking = false;
-    if (p->pending == 0)
-        judge(p);
+}
+
+static void add_claims(struct page *p)
+{
+    if (p->claims.n != 0)
+        quo_job_then(&p->receipt, &p->claims);
+    p->claims = (struct quo_receipt){.n = 0};
+}
+
+static void ask(struct page *p)
+{
+    ask_all(p);
+    if (p->pending == 0 && !p->has_claims) {
+        add_claims(p);
+        share_claims(p);
+        p->has_claims = true;
+        p->next = p->kept;
+        ask_all(p);
+    }
+    if (p->pending > 0)
+        return;
+    add_claims(p);
+    judge(p);
 }
 
 static bool take_item(struct page *p, const struct quo_scan_item *item)
@@ -341,7 +413,7 @@ static void on_scan(void *context, const struct quo_scan_answer *page)
 
     p->scans++;
     p->next = p->count;
-    p->claims = (struct quo_receipt){.n = 0};
+    p->has_claims = false;
     if (page->verdict != QUO_VERDICT_FOUND) {
         if (p->scans == 1)
             p->receipt = page->receipt;
@@ -350,7 +422,7 @@ static void on_scan(void *context, const struct quo_scan_answer *page)
         return;
     }
     take_page(p, page);
-    ask_claims(p);
+    ask(p);
 }
 
 static enum quo_status scan(struct page *p)

@@ -67,6 +67,9 @@ ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION", "FRESH_BY_ONE_PEER",
 ELSEWHERE |= {"HINT_DROPPED_EARLY", "HINT_RETAGGED"}
 # Likewise those of counters' slots: tests/unit/coordinator/mutants.
 ELSEWHERE |= {"SLOT_FORGETS", "SLOT_REUSES_VERSION", "SLOT_ANYWHERE", "SLOT_SENT_AGAIN"}
+# Likewise those of timelines and sets: tests/unit/service/mutants.
+ELSEWHERE |= {"DOT_SHARED", "CLAIM_IGNORED", "CLAIM_BEFORE_ENTRY", "CLAIM_NOT_SOUGHT",
+              "PAGE_READ_ONCE"}
 # Likewise those of scans: tests/unit/service/mutants.
 ELSEWHERE |= {"SCAN_PAST_A_PAGE", "SCAN_DROPS_TOMBSTONES", "SCAN_UNREPAIRED"}
 # Likewise those of collecting deletes: tests/unit/server/mutants.
