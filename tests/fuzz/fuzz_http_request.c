@@ -24,6 +24,7 @@ static const struct quo_map *the_map(void)
     if (map == NULL) {
         map = calloc(1, sizeof *map);
         QUO_REQUIRE(map != NULL);
+        map->partition_count = 8;
         map->namespace_count = 2;
         map->namespaces[0] = (struct quo_namespace){
             .id = 1,
@@ -106,6 +107,19 @@ static void parse_request(struct quo_slice bytes)
     QUO_INVARIANT(quo_problem_render(&problem, "id", document) > 0);
 }
 
+static void parse_cursor(struct quo_slice bytes)
+{
+    const struct quo_list_scope scope = {the_map(), 1, quo_slice_of("a/b")};
+    static struct quo_list_place place;
+    char text[QUO_LIST_CURSOR_MAX];
+
+    if (!quo_list_cursor_parse(&scope, bytes, &place))
+        return;
+    size_t len = quo_list_cursor_format(&scope, place.partition,
+                                        quo_slice(place.after, place.after_len), text);
+    QUO_INVARIANT(quo_slice_equal(bytes, quo_slice(text, len)));
+}
+
 /* What is taken for a name is the one way to write it. */
 static void parse_names(struct quo_slice bytes)
 {
@@ -142,6 +156,7 @@ static void parse_fields(struct quo_slice bytes)
     QUO_INVARIANT(!quo_etag_listed(bytes, "\"0\"", false) || quo_etag_listed(bytes, "\"0\"", true));
     quo_request_id_usable(bytes);
     parse_names(bytes);
+    parse_cursor(bytes);
 }
 
 /* However the bytes are cut, the guard sees the same frames. */

@@ -302,6 +302,52 @@ static void make_messages(const char *root)
 #include "quorate/messages.def"
 }
 
+/* A page of the keys named, all of one version; lower-case ones are shown. */
+static size_t make_page(const char *keys, uint64_t hlc, uint8_t *out)
+{
+    size_t len = 0;
+
+    for (; *keys != 0; keys++) {
+        uint8_t bytes[64];
+        struct quo_record record = {.flags = QUO_RECORD_BLIND, .version = {hlc, 1}};
+        struct quo_scan_item item;
+
+        record.changed = record.version;
+        quo_record_encode(&record, bytes);
+        quo_scan_item_of(quo_slice(keys, 1), &record, &item);
+        if (*keys >= 'a')
+            item.record = quo_slice(bytes, quo_record_size(&record));
+        quo_scan_item_encode(&item, out + len);
+        len += quo_scan_item_size(&item);
+    }
+    return len;
+}
+
+/* See fuzz_scan.c. */
+static void make_scan(const char *root, const char *name, uint8_t more, const char *const keys[3])
+{
+    uint8_t bytes[4096];
+    size_t len = 5;
+
+    bytes[0] = more;
+    for (uint32_t i = 0; i < 3; i++) {
+        const size_t size = make_page(keys[i], 10 + i, bytes + len);
+
+        if (i < 2)
+            quo_put_u16(bytes + 1 + 2 * i, (uint16_t)size);
+        len += size;
+    }
+    write_seed(root, name, bytes, len);
+}
+
+static void make_scans(const char *root)
+{
+    make_scan(root, "scan/equal", 0, (const char *const[]){"abc", "abc", "abc"});
+    make_scan(root, "scan/gaps", 0, (const char *const[]){"ac", "b", ""});
+    make_scan(root, "scan/short", 3, (const char *const[]){"ab", "abcd", "cde"});
+    make_scan(root, "scan/hidden", 4, (const char *const[]){"ABc", "ABC", "AB"});
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -312,5 +358,6 @@ int main(int argc, char **argv)
     make_slots(argv[1]);
     make_entries(argv[1]);
     make_messages(argv[1]);
+    make_scans(argv[1]);
     return 0;
 }
