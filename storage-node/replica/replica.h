@@ -154,7 +154,7 @@ struct quo_replica_verdict quo_replica_acc(const struct quo_replica_view *view,
 
 /* Dropping a delete (drop.c, PROTOCOLS B7), which no message asks for: `gone`, the version of a
  * record that deletes its key, or had expired, at the moment of `cleared`. Status: QUO_OK (drop
- * it, with its promise); QUO_SUPERSEDED (something else is held); QUO_NACK (it has to stay). */
+ * it); QUO_SUPERSEDED (something else is held); QUO_NACK (it has to stay). */
 struct quo_replica_verdict quo_replica_drop(const struct quo_replica_view *view,
                                             struct quo_version gone);
 

@@ -38,6 +38,10 @@ struct node {
 
 struct cluster {
     struct node nodes[NODES];
+    struct quo_server_options options; /* of all nodes, but for what each has of its own */
+    /* What a client does with a reply of this node, unless NULL. */
+    void (*on_reply)(struct cluster *c, uint32_t node, uint64_t id,
+                     const struct quo_msg_reply *reply);
     struct quo_map *map;
     uint64_t mono_us, seed;
     struct packet *packets, **packets_end, *reserved;
@@ -204,6 +208,8 @@ static inline void take_answer(struct cluster *c, const struct packet *packet)
     assert_int_equal(packet->frame.type, QUO_MESSAGE_REPLY);
     assert_int_equal(quo_msg_reply_decode(packet->frame.body, &reply), QUO_OK);
     c->refusals += reply.status != QUO_OK && reply.status != QUO_SUPERSEDED;
+    if (c->on_reply != NULL)
+        c->on_reply(c, (uint32_t)packet->peer, packet->frame.id, &reply);
 }
 
 static inline void deliver(struct cluster *c)
@@ -270,15 +276,14 @@ static inline void node_open(struct node *node)
 {
     char why[200];
     struct cluster *c = node->cluster;
-    struct quo_server_options options = {
-        .env = &node->env,
-        .transport = &node->transport,
-        .any_proxy = node_any_proxy,
-        .mesh = &node->mesh,
-        .store = node->store,
-        .replica = c->map->nodes[node->index].replica,
-        .map = c->map,
-    };
+    struct quo_server_options options = c->options;
+    options.env = &node->env;
+    options.transport = &node->transport;
+    options.any_proxy = node_any_proxy;
+    options.mesh = &node->mesh;
+    options.store = node->store;
+    options.replica = c->map->nodes[node->index].replica;
+    options.map = c->map;
     assert_int_equal(quo_server_new(&options, &node->server, why, sizeof why), QUO_OK);
 }
 static inline void link_set(struct cluster *c, uint32_t a, uint32_t b, bool up)
