@@ -115,8 +115,11 @@ static void everything_that_is_asked_and_answered_crosses_over(void **state)
     world_expect_value(&b, "{\"a\":1}");
     assert_true(quo_version_equal(b.response.receipt.version, a.response.receipt.version));
     patch.value = quo_slice_of("{\"b\":2}");
+    patch.ttl_ms = 5000;
     world_do(&w, 0, &patch, &a);
     world_expect_value(&a, "{\"a\":1,\"b\":2}");
+    assert_int_equal(a.response.record.flags, QUO_RECORD_EXPIRES);
+    assert_in_range(a.response.left_ms, 4000, 5000);
     struct quo_request delete = world_request(&w, 0, QUO_REQUEST_DELETE, k, NULL);
     world_do(&w, 0, &delete, &a);
     assert_int_equal(a.response.record.flags, QUO_RECORD_TOMBSTONE);
@@ -718,6 +721,7 @@ static void what_makes_no_sense_is_not_taken(void **state)
     REFUSED(m.ns = 99, QUO_MALFORMED);
     REFUSED(m.timeout_ms = 0, QUO_MALFORMED);
     REFUSED(m.timeout_ms = QUO_TIMEOUT_MAX_MS + 1, QUO_MALFORMED);
+    REFUSED(m.ttl_ms = QUO_TTL_MAX_MS + 1, QUO_MALFORMED);
     REFUSED(m.tags = quo_slice_of("123"), QUO_MALFORMED);
     REFUSED(m.key = quo_slice(NULL, 0), QUO_MALFORMED);
     REFUSED((m.type = QUO_REQUEST_PATCH, m.value = quo_slice_of("{")), QUO_MALFORMED);
