@@ -441,7 +441,7 @@ void quo_exchange_dispatch(struct quo_exchange *exchange, const struct quo_http_
     } else if (quo_route_is_data(wish->route)) {
         begin_operation(exchange, input, wish);
     } else if (wish->route == QUO_ROUTE_LIST) {
-        quo_list_begin(exchange, wish);
+        quo_list_begin(exchange, input, wish);
     } else if (wish->route == QUO_ROUTE_MERGE) {
         merge_sessions(exchange, input);
     } else if (wish->route == QUO_ROUTE_BATCH) {

@@ -16,11 +16,17 @@ static void on_answer(void *context, const struct quo_list_answer *list)
         return;
     struct quo_answer_facts facts = quo_exchange_facts(exchange);
     quo_answer_list(&exchange->operation, list, http->options.map, &facts, &text, &http->answer);
+    if (exchange->in_session) {
+        /* What the session writes is above all that it was shown. */
+        quo_token_raise(&exchange->token, list->newest.hlc);
+        quo_answer_add_token(&http->answer, &exchange->token, http->options.secret);
+    }
     quo_exchange_respond(exchange);
     quo_text_free(&text);
 }
 
-void quo_list_begin(struct quo_exchange *exchange, const struct quo_wish *wish)
+void quo_list_begin(struct quo_exchange *exchange, const struct quo_http_request *input,
+                    const struct quo_wish *wish)
 {
     struct quo_http *http = exchange->http;
     const struct quo_list_request request = {
@@ -33,7 +39,7 @@ void quo_list_begin(struct quo_exchange *exchange, const struct quo_wish *wish)
     };
     struct quo_job *job = NULL;
 
-    if (!quo_exchange_has_room(exchange))
+    if (!quo_exchange_admit(exchange, input, wish))
         return;
     exchange->operation = quo_operation_of(wish);
     h2o_iovec_t prefix =

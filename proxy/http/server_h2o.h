@@ -166,7 +166,8 @@ bool quo_batch_gone(struct quo_http_batch *batch);
 /* list_h2o.c */
 
 /* Begins a listing. */
-void quo_list_begin(struct quo_exchange *exchange, const struct quo_wish *wish);
+void quo_list_begin(struct quo_exchange *exchange, const struct quo_http_request *input,
+                    const struct quo_wish *wish);
 
 /* collections_h2o.c */
 

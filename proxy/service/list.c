@@ -38,6 +38,7 @@ struct list {
     enum quo_verdict verdict;
     enum quo_status refusal;
     struct quo_receipt receipt;
+    struct quo_version newest;
     bool has_begun; /* something of the namespace is behind it */
 
     uint32_t partition; /* where the next window begins */
@@ -82,6 +83,7 @@ static void finish(struct list *l)
         .elapsed_us = quo_job_elapsed_us(&l->job),
         .keys = l->keys,
         .count = l->count,
+        .newest = l->newest,
         .more = l->partition < partitions,
         .partition = (uint16_t)l->partition,
         .after = quo_slice(l->after, l->after_len),
@@ -209,6 +211,7 @@ static bool take_keys(struct list *l, struct part *part)
     while (l->count < l->limit &&
            quo_scan_item_next(quo_slice(block->bytes, block->len), &at, &item)) {
         l->keys[l->count++] = (struct quo_listed_key){item.key, item.changed, item.value_len};
+        l->newest = quo_version_max(l->newest, item.version);
         stand_after(l, item.key);
     }
     return at == block->len;

@@ -31,7 +31,8 @@ struct quo_list_answer {
      * work. Borrowed until the callback returns, as is `after`. */
     const struct quo_listed_key *keys;
     uint32_t count;
-    bool more; /* go on with `partition` and `after` */
+    struct quo_version newest; /* of the keys' versions */
+    bool more;                 /* go on with `partition` and `after` */
     uint16_t partition;
     struct quo_slice after;
 };

@@ -106,6 +106,18 @@ class Listing(ClusterTest):
                 self.assertLessEqual(PROBLEM_FIELDS, set(answer.problem))
         self.assertIn("one by one", self.page("level=strong").problem["detail"])
 
+    def test_sessions_write_above_what_they_were_shown(self):
+        shown = self.put(self.prefix).receipt["version"]
+        first = self.page(self.prefixed())
+        self.assertIsNone(first.headers.get("Session-Token"))
+        token = self.client.get(f"no-{self.prefix}", "level=session").headers["Session-Token"]
+        page = self.page(self.prefixed("&limit=1"), headers={"Session-Token": token})
+        written = self.client.put(f"other-{self.prefix}", b"x", "level=session", namespace="cache",
+                                  headers={"Session-Token": page.headers["Session-Token"]})
+        self.assertGreater(written.receipt["version"], shown)
+        answer = self.page("", headers={"Session-Token": "A" * 80})
+        self.assertEqual((answer.status, answer.slug), (400, "bad-session-token"))
+
     def test_bad_questions(self):
         for i in range(3):
             self.put(f"{self.prefix}{i}")

@@ -60,9 +60,10 @@ static void pages_are_documents(void **state)
     assert_string_equal(header("cache-control"), "no-cache");
     assert_null(header("link"));
     assert_null(header("etag"));
-    assert_string_equal(header("consistency-receipt"),
-                        "level=quorum, asked=quorum, n=3, r=2, replies=2, acks=2, disk=1, rtt=1, "
-                        "repaired=?0, epoch=7, replicas=(\"node-2\" \"0000000000000063\")");
+    assert_string_equal(
+        header("consistency-receipt"),
+        "level=quorum, asked=quorum, n=3, r=2, replies=2, acks=2, disk=1, rtt=1, stable, "
+        "repaired=?0, epoch=7, replicas=(\"node-2\" \"0000000000000063\")");
     assert_true(body_is("{\"keys\":["
                         "{\"key\":\"a%2Fb%20c\","
                         "\"etag\":\"\\\"0000000000000a000000000000000b00\\\"\",\"size\":5},"
