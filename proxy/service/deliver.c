@@ -113,6 +113,20 @@ static void fill_record(struct quo_service *service, struct quo_response *respon
     response->receipt.version = record.changed;
 }
 
+/* What one replica shows of a kind with consensus may be under way, and come to nothing: then a
+ * newer record says that the key is what it was before. A session that has seen the change is not
+ * shown that. */
+static void judge_session(const struct quo_op *op, struct quo_response *response)
+{
+    bool is_read =
+        response->verdict == QUO_VERDICT_FOUND || response->verdict == QUO_VERDICT_ABSENT;
+
+    if (is_read && op->type == QUO_REQUEST_GET && op->want.level == QUO_LEVEL_SESSION &&
+        quo_version_compare(response->receipt.version, op->fresh.least) < 0 &&
+        !QUO_MUTANT(SESSION_SHOWN_UNDONE) && !QUO_MUTANT(SESSION_NOT_ESCALATED))
+        response->verdict = QUO_VERDICT_UNSATISFIED;
+}
+
 /* Whether an addition to a slot was found there. */
 static bool was_found(const struct quo_op *op)
 {
@@ -155,6 +169,7 @@ void quo_deliver(struct quo_service *service, struct quo_op *op, const struct qu
     if (op->no_memory && response.verdict != QUO_VERDICT_TIMEOUT)
         be_without_memory(&response);
     fill_record(service, &response, record);
+    judge_session(op, &response);
     if (response.verdict == QUO_VERDICT_DECLINED && op->result.code == QUO_CHANGE_BOUND)
         response.receipt.version = op->result.changed;
     count_answer(service, op, outcome, &response);
