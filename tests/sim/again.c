@@ -86,6 +86,9 @@ static void end_write(struct sim *sim, struct sim_op *first, const struct sim_op
         return;
     }
     if (told->is_decided) {
+        /* Who asked for it never heard. */
+        if (op->client != first->client)
+            first->seen.session = 0;
         decide(sim, first, told);
         return;
     }

@@ -51,6 +51,7 @@ struct sim_op *sim_op_new(struct sim *sim, uint32_t client, enum quo_history_typ
                                        .max = INT64_MAX,
                                        .ret = QUO_HISTORY_NEVER,
                                        .outcome = QUO_HISTORY_UNKNOWN};
+    op->seen.session = sim_session_has(sim, op) ? client + 1 : 0;
     if (writes_value(type)) {
         op->seen.value = sim->op_count;
         op->value_len = SIM_VALUE_LEN_MIN + (uint32_t)sim_below(&sim->rng, 40);
@@ -205,12 +206,17 @@ static void answered(void *context, const struct quo_response *response)
     struct sim *sim = sim_world;
     QUO_REQUIRE(!finished(op));
     op->answered = true;
+    sim_session_learn(sim, op, response);
     op->verdict = response->verdict;
     op->answer_epoch = response->receipt.epoch;
     sim_mix(sim, op->seen.id << 8 | (uint64_t)response->verdict);
     sim_mix(sim, response->receipt.version.hlc ^ response->receipt.version.node);
     learn_name(sim_op_first(sim, op), response);
-    sim_oracle_answer(sim, op, response);
+    if (response->verdict == QUO_VERDICT_UNSATISFIED)
+        sim_note(sim, "operation %llu: nothing is as new as its session",
+                 (unsigned long long)op->seen.id);
+    else
+        sim_oracle_answer(sim, op, response);
     end(sim, op);
 }
 
@@ -218,6 +224,7 @@ void sim_op_submit(struct sim_process *p, struct sim_op *op)
 {
     struct sim *sim = sim_world;
     struct quo_request request = request_of(sim, op, sim->maps[p->map]);
+    sim_session_ask(sim, op, &request);
     uint64_t *last = &sim->limit[op->proxy][op->seen.key];
     op->limit = sim->now + op->consistency.timeout_ms * SIM_MS;
     *last = QUO_MAX(*last, op->limit);

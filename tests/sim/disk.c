@@ -555,6 +555,15 @@ struct quo_version sim_disk_version(const struct sim_disk *disk, uint32_t key)
     return version_of(cell == NULL ? NULL : cell->durable);
 }
 
+struct quo_version sim_disk_changed(const struct sim_disk *disk, uint32_t key)
+{
+    struct quo_slice bytes = sim_disk_durable(disk, key);
+    struct quo_record record;
+    if (bytes.len == 0 || quo_record_decode(bytes, &record) != QUO_OK)
+        return QUO_VERSION_NONE;
+    return record.changed;
+}
+
 struct quo_version sim_disk_promised(const struct sim_disk *disk, uint32_t key)
 {
     const struct sim_cell *cell = find_key(disk, QUO_FAMILY_PROMISE, key);

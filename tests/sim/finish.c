@@ -49,10 +49,10 @@ static void await(struct sim *sim, const struct sim_op *op)
             break;
 }
 
-static struct sim_op *ask_once(struct sim *sim, uint32_t proxy, enum quo_history_type type,
-                               uint32_t key, enum quo_level level)
+static struct sim_op *ask_once(struct sim *sim, uint32_t client, uint32_t proxy,
+                               enum quo_history_type type, uint32_t key, enum quo_level level)
 {
-    struct sim_op *op = sim_op_new(sim, FINISHER_CLIENT, type, key);
+    struct sim_op *op = sim_op_new(sim, client, type, key);
     if (op == NULL)
         return NULL;
     op->seen.by = type == QUO_HISTORY_ADD;
@@ -74,7 +74,7 @@ static void demand(struct sim *sim, uint32_t proxy, enum quo_history_type type, 
 {
     static const char *const types[] = {"?", "get", "put", "delete", "cas", "add"};
     for (uint32_t try = 0; try < DEMAND_TRIES && !sim_failed(sim); try++) {
-        const struct sim_op *op = ask_once(sim, proxy, type, key, level);
+        const struct sim_op *op = ask_once(sim, FINISHER_CLIENT, proxy, type, key, level);
         if (op == NULL || (op->answered && op->verdict <= QUO_VERDICT_WRITTEN))
             return;
         sim_advance(sim, sim->now + 200 * SIM_MS);
@@ -94,6 +94,47 @@ static void demand_strong(struct sim *sim)
             demand(sim, p, QUO_HISTORY_GET, key, QUO_LEVEL_STRONG);
         demand(sim, writer, writing(key), key, QUO_LEVEL_STRONG);
         demand(sim, (writer + 1) % sim->swarm.proxies, QUO_HISTORY_GET, key, QUO_LEVEL_STRONG);
+    }
+}
+
+/* Whether the newest record of a key is of what the session has seen of it, or later: what only was
+ * in the memory of one replica, or on a disk that is lost, or came to nothing, nobody can show. */
+static bool is_there(struct sim *sim, uint32_t client, uint32_t key)
+{
+    const struct quo_entry *entry =
+        &sim->maps[sim->map_count - 1]->entries[sim_key_partition(sim, key)];
+    struct quo_version least, newest = QUO_VERSION_NONE, changed = QUO_VERSION_NONE;
+    if (!sim_session_wants(sim, client, key, &least))
+        return true;
+    for (uint8_t i = 0; i < QUO_MIN(entry->n, sim->swarm.n); i++) {
+        int node = quo_map_node(sim->maps[0], entry->replicas[i]);
+        if (node < 0 || quo_version_compare(sim_disk_version(&sim->disks[node], key), newest) < 0)
+            continue;
+        newest = sim_disk_version(&sim->disks[node], key);
+        changed = sim_disk_changed(&sim->disks[node], key);
+    }
+    return quo_version_compare(changed, least) >= 0;
+}
+
+static void demand_session(struct sim *sim, uint32_t client, uint32_t key)
+{
+    for (uint32_t try = 0; try < DEMAND_TRIES && !sim_failed(sim); try++) {
+        uint32_t proxy = (uint32_t)sim_below(&sim->rng, sim->swarm.proxies);
+        const struct sim_op *op =
+            ask_once(sim, client, proxy, QUO_HISTORY_GET, key, QUO_LEVEL_SESSION);
+        if (op == NULL || (op->answered && op->verdict <= QUO_VERDICT_WRITTEN))
+            return;
+        sim_advance(sim, sim->now + 200 * SIM_MS);
+    }
+    sim_violate(sim, SIM_LIVENESS, key, "session %u cannot read what is there", client + 1);
+}
+
+static void demand_sessions(struct sim *sim)
+{
+    for (uint32_t client = 0; client < sim->swarm.sessions && !sim_failed(sim); client++) {
+        uint32_t key = (uint32_t)sim_below(&sim->rng, sim->swarm.keys);
+        if (can_serve(sim, key, sim->swarm.n) && is_there(sim, client, key))
+            demand_session(sim, client, key);
     }
 }
 
@@ -209,6 +250,7 @@ void sim_finish(struct sim *sim)
     sim_converge(sim);
     demand_readiness(sim);
     demand_resolutions(sim);
+    demand_sessions(sim);
     demand_strong(sim);
     demand_convergence(sim);
     for (uint64_t until = sim->now + QUIET_US; sim->now < until && !sim_failed(sim);)

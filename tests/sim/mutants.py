@@ -37,11 +37,16 @@ SPECIAL = {
     "ACC_ACROSS_EPOCHS": (CAS, 1000, 0),
     "SEND_AFTER_DEADLINE": (CAS, 1000, 0),
     "STALE_BALLOT": (CAS, 10000, 10000),
+    "SESSION_SHOWN_UNDONE": (MIXED, 20000, 20000),
+    "REBUILD_MISSES_WRITES": (LWW, 15000, 0),
+    "MEND_NOT_ASKED": (CAS, 300, 0),
+    "EPOCH_NOT_TOLD": (LWW, 60000, 0),
 }
 
 # Clients cannot see these, or hardly ever: a version from the future only makes writers wait, the
 # refusal of a kind protects what does not exist yet, only the receipt itself tells what a receipt
-# claims, and a promise that is broken once in a while needs two proposers who notice.
+# claims, a promise that is broken once in a while needs two proposers who notice, and what nodes do
+# among themselves they may do at any time.
 HIDDEN_FROM_CLIENTS = {
     "NO_SKEW_GUARD",
     "NO_KIND_MASK",
@@ -51,15 +56,21 @@ HIDDEN_FROM_CLIENTS = {
     "NEXT_WITHOUT_STORE",
     "ACC_ACROSS_EPOCHS",
     "SEND_AFTER_DEADLINE",
+    "EXCHANGE_ONCE",
+    "TREE_MISSES_DELETE",
+    "TREE_MISSES_OVERWRITE",
+    "TREE_MARK_STAYS",
+    "REBUILD_MISSES_WRITES",
+    "MEND_NOT_ASKED",
+    "EPOCH_NOT_TOLD",
 }
 
 # Random seeds miss these for millions, or nothing reaches them yet: test_schedules.c plays them.
 DIRECTED = {"RETAG_AFTER_NACK", "ACCEPT_SKIPPED_AFTER_SENT", "SETTLE_IGNORES_PROMISE"}
 
-# Rules of sessions, which the simulated clients have none of: tests/unit/coordinator/mutants.
-ELSEWHERE = {"SESSION_NOT_ESCALATED", "SESSION_WRITE_BELOW"}
-# Likewise values with a time to live: mutants of tests/unit/change and tests/unit/service.
-ELSEWHERE |= {"EXPIRED_IS_THERE", "EXPIRED_IS_SHOWN", "TTL_OF_BALLOT"}
+# Values with a time to live, which the simulated clients do not write: mutants of
+# tests/unit/change and tests/unit/service.
+ELSEWHERE = {"EXPIRED_IS_THERE", "EXPIRED_IS_SHOWN", "TTL_OF_BALLOT"}
 # Likewise those of bounded reads, there and in tests/unit/server/mutants.
 ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION", "FRESH_BY_ONE_PEER",
               "FRESH_ACROSS_EPOCHS", "BOUND_FROM_THE_END"}

@@ -173,6 +173,7 @@ static void reset(struct sim *sim, uint64_t seed, const struct sim_swarm *swarm)
     sim->conn_count = 0;
     memset(sim->link, 0, sizeof sim->link);
     memset(sim->blocked, 0, sizeof sim->blocked);
+    memset(sim->tokens, 0, sizeof sim->tokens);
     sim->op_count = sim->open_ops = sim->ops_started = 0;
     sim->fault_count = sim->doomed = 0;
     sim->healing = false;

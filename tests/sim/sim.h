@@ -25,6 +25,7 @@
 #include "../support/checker/history.h"
 #include "../support/checker/linear.h"
 #include "proxy/service/service.h"
+#include "proxy/session/token.h"
 #include "quorate/record.h"
 #include "quorate/testpoints.h"
 #include "rng.h"
@@ -330,6 +331,7 @@ struct sim_swarm {
     uint32_t drift_ppm;
     bool node_clocks; /* the clocks that jump are the nodes'; else the proxies' */
     bool stale_maps, move;
+    uint32_t sessions; /* of the clients, so many have one */
     /* between nodes */
     bool mesh; /* they compare what they hold, and mend it */
     uint32_t exchange_every_ms, exchange_pause_ms;
@@ -409,6 +411,7 @@ struct sim {
     uint32_t op_count, open_ops;
     uint32_t ops_started; /* by clients in the safety phase */
     uint32_t client_op[SIM_CLIENTS_MAX];
+    struct quo_token tokens[SIM_CLIENTS_MAX];
     struct sim_fault faults[SIM_FAULTS_MAX];
     uint32_t fault_count;
     uint32_t doomed; /* 1 + the proxy that dies when it has sent this type; 0: none */
@@ -546,6 +549,8 @@ void sim_disk_wipe(struct sim_disk *disk);
 /* The durable record of one of our keys; empty when there is none. Borrowed. */
 struct quo_slice sim_disk_durable(const struct sim_disk *disk, uint32_t key);
 struct quo_version sim_disk_version(const struct sim_disk *disk, uint32_t key);
+/* The version of its last change. */
+struct quo_version sim_disk_changed(const struct sim_disk *disk, uint32_t key);
 /* Likewise, but not what a failed commit left there to be found after a restart. */
 struct quo_slice sim_disk_settled(const struct sim_disk *disk, uint32_t key);
 void sim_disk_free(struct sim_disk *disk);
@@ -611,6 +616,18 @@ void sim_again_resolve(struct sim *sim, uint64_t arg);
 /* One more request to resolve an operation, through this proxy; NULL when there is no room. */
 struct sim_op *sim_again_ask(struct sim *sim, struct sim_op *first, uint32_t proxy,
                              uint32_t timeout_ms);
+
+/* sessions.c */
+/* Whether the request is one of a session. */
+bool sim_session_has(const struct sim *sim, const struct sim_op *op);
+/* Has the request heed its session's token, and the token learn from the answer. */
+void sim_session_ask(const struct sim *sim, const struct sim_op *op, struct quo_request *request);
+void sim_session_learn(struct sim *sim, const struct sim_op *op,
+                       const struct quo_response *response);
+/* Whether the token of the client lists the key, and with which version. */
+bool sim_session_wants(const struct sim *sim, uint32_t client, uint32_t key,
+                       struct quo_version *ret);
+void sim_session_verdict(struct sim *sim);
 
 /* choose.c */
 void sim_client_next(struct sim *sim, uint32_t client);

@@ -176,6 +176,18 @@ static void draw_mesh(uint64_t seed, struct sim_swarm *s)
         s->exchange_pause_ms = (uint32_t)sim_between(&rng, 1, 50);
 }
 
+/* Clients that go on from what they have seen and written, whatever proxy they come to. */
+static void draw_sessions(uint64_t seed, struct sim_swarm *s)
+{
+    struct sim_rng rng;
+    sim_rng_seed(&rng, seed ^ 0x73657373);
+    if (!sim_chance(&rng, 250))
+        return;
+    s->sessions = (uint32_t)sim_between(&rng, 1, s->clients);
+    s->weight_level[QUO_LEVEL_SESSION] = (uint32_t)sim_between(&rng, 3, 12);
+    s->weight_level[QUO_LEVEL_EVENTUAL] = QUO_MAX(s->weight_level[QUO_LEVEL_EVENTUAL], 3u);
+}
+
 static enum quo_kind kind_of(uint64_t seed)
 {
     static const enum quo_kind kinds[] = {QUO_KIND_LWW, QUO_KIND_CAS,   QUO_KIND_MIXED,
@@ -200,6 +212,7 @@ struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind)
     if (has_consensus(&s))
         draw_consensus(&rng, &s);
     draw_mesh(seed, &s);
+    draw_sessions(seed, &s);
     return s;
 }
 
@@ -227,5 +240,7 @@ void sim_swarm_print(FILE *out, const struct sim_swarm *s)
         fprintf(out, ", nodes compare every %" PRIu32 " ms, with pauses of %" PRIu32 " ms",
                 s->exchange_every_ms != 0 ? s->exchange_every_ms : QUO_EXCHANGE_EVERY_MS,
                 s->exchange_pause_ms != 0 ? s->exchange_pause_ms : QUO_EXCHANGE_PAUSE_MS);
+    if (s->sessions > 0)
+        fprintf(out, ", %" PRIu32 " sessions", s->sessions);
     fprintf(out, "%s%s\n", s->stale_maps ? ", stale maps" : "", s->move ? ", move" : "");
 }

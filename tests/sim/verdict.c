@@ -39,6 +39,7 @@ void sim_verdict(struct sim *sim)
 {
     struct quo_history_op ops[SIM_OPS_MAX];
     judge_origin(sim);
+    sim_session_verdict(sim);
     for (uint32_t key = 0; key < SIM_KEYS_MAX && !sim_failed(sim); key++) {
         size_t n = history_of(sim, key, ops);
         struct quo_versions_finding finding = quo_versions_check(ops, n);
