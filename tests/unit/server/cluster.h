@@ -53,7 +53,8 @@ struct cluster {
     uint32_t mends;    /* MEND frames that came to the client */
     struct quo_msg_freshness freshness; /* the last that came */
     struct quo_msg_debts debts;         /* likewise, but for its hints */
-    uint32_t freshnesses, debt_count;
+    struct quo_msg_digested digested;   /* likewise */
+    uint32_t freshnesses, debt_count, digests;
     uint32_t last_mend_ns;
     char last_mend[64];
 };
@@ -198,6 +199,11 @@ static inline void take_answer(struct cluster *c, const struct packet *packet)
     if (packet->frame.type == QUO_MESSAGE_FRESHNESS) {
         c->freshnesses++;
         assert_int_equal(quo_msg_freshness_decode(packet->frame.body, &c->freshness), QUO_OK);
+        return;
+    }
+    if (packet->frame.type == QUO_MESSAGE_DIGESTED) {
+        c->digests++;
+        assert_int_equal(quo_msg_digested_decode(packet->frame.body, &c->digested), QUO_OK);
         return;
     }
     if (packet->frame.type == QUO_MESSAGE_DEBTS) {
