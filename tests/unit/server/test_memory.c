@@ -2,7 +2,7 @@
  * but nothing is acked that is not held, nothing leaks and afterwards everything works. Linked with
  * --wrap for the allocator. */
 #include "storage-node/server/trees.h"
-#include "tests/unit/server/harness.h"
+#include "tests/unit/server/hinted.h"
 
 static uint64_t fail_in; /* the call that fails, counting from now; 0: none */
 
@@ -186,6 +186,89 @@ static void test_each_allocation_of_the_start_fails_once(void **state)
     }
 }
 
+static enum quo_status sparing_mesh_reserve(struct quo_transport *t, uint64_t peer, size_t len,
+                                            uint8_t **ret)
+{
+    uint64_t saved = fail_in;
+    fail_in = 0;
+    enum quo_status status = hinted_reserve(t, peer, len, ret);
+    fail_in = saved;
+    return status;
+}
+static void sparing_mesh_seal(struct quo_transport *t, uint64_t peer, uint8_t type, uint64_t id)
+{
+    uint64_t saved = fail_in;
+    fail_in = 0;
+    hinted_seal(t, peer, type, id);
+    fail_in = saved;
+}
+
+/* Answers all that was sent to the target; notes what that was. */
+static void take_hints(struct hinted *s, unsigned *delivered)
+{
+    const struct hinted_frame *frame;
+    while ((frame = hinted_next(s)) != NULL) {
+        *delivered |= 1u << (frame->record.version.hlc - HLC(0));
+        hinted_answer(s, PEER_THIRD, frame->id, QUO_OK);
+    }
+}
+
+/* Whether some allocation failed. */
+static bool keep_and_deliver(struct hinted *s, uint64_t countdown)
+{
+    uint64_t ids[4];
+    unsigned kept = 0, delivered = 0;
+    static const struct quo_transport_ops mesh_ops = {sparing_mesh_reserve, sparing_mesh_seal};
+    struct quo_transport_events events = *s->h.transport.events;
+    s->h.transport.ops = &sparing_ops;
+    s->mesh.ops = &mesh_ops;
+    real_on_frame = events.on_frame;
+    events.on_frame = arming_on_frame;
+    s->h.transport.events = &events;
+    armed = countdown;
+    for (uint64_t n = 1; n <= 3; n++) {
+        ids[n] = hinted_try(s, THIRD, "k", n);
+        armed_turn(&s->h);
+    }
+    for (int i = 0; i < 4; i++)
+        armed_turn(&s->h);
+    s->mesh.events->on_up(s->mesh.receiver, PEER_THIRD);
+    for (int i = 0; i < 4; i++)
+        armed_turn(&s->h);
+    take_hints(s, &delivered);
+    bool struck = armed == 0;
+    armed = 0;
+    for (int i = 0; i < 10; i++) {
+        hinted_pass(s, QUO_HINT_PAUSE_MAX_MS * 1000);
+        take_hints(s, &delivered);
+    }
+    for (uint64_t n = 1; n <= 3; n++) {
+        const struct quo_msg_reply *reply = reply_to(&s->h, ids[n]);
+        kept |= reply != NULL && reply->status == QUO_OK ? 1u << n : 0;
+    }
+    assert_int_equal(delivered & kept, kept);
+    assert_true(struck || kept == 14);
+    assert_int_equal(hinted_stored(s), 0);
+    assert_int_equal(hinted_of(s, THIRD).count, 0);
+    assert_int_equal(hinted_of(s, THIRD).bytes, 0);
+    return struck;
+}
+
+static void test_each_allocation_for_hints_fails_once(void **state)
+{
+    (void)state;
+    static struct hinted s;
+    bool struck = true;
+    uint64_t countdown;
+    sparing_ops = (struct quo_transport_ops){sparing_reserve, sparing_seal};
+    for (countdown = 1; struck; countdown++) {
+        hinted_start(&s);
+        struck = keep_and_deliver(&s, countdown);
+        hinted_stop(&s);
+    }
+    assert_in_range(countdown, 5, 1000);
+}
+
 static void settle_and_free(struct harness *h, enum quo_status status)
 {
     armed = 0;
@@ -248,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_allocation_fails_once),
+        cmocka_unit_test(test_each_allocation_for_hints_fails_once),
         cmocka_unit_test(test_each_allocation_of_the_start_fails_once),
         cmocka_unit_test(test_each_allocation_for_trees_fails_once),
     };
