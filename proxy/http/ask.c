@@ -122,21 +122,23 @@ static bool set_duration(enum member member, uint64_t ms, struct quo_ask *ask,
     return member == MEMBER_STALE ? set_stale(ms, ask, problem) : set_timeout(ms, ask, problem);
 }
 
-/* "250ms", "2s", "5m", "1h" or "30d"; "250" if milliseconds go without saying. */
-static bool parse_duration(struct quo_slice text, bool needs_unit, uint64_t *ret_ms)
+/* "250ms" or "2s"; "5m", "1h" or "30d" of what is longer than a wait; "250" of what is mostly said
+ * in milliseconds. */
+static bool parse_duration(struct quo_slice text, enum member member, uint64_t *ret_ms)
 {
     static const struct {
         const char *name;
         uint64_t ms;
     } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
-    uint64_t scale = needs_unit ? 0 : 1;
+    const size_t unit_count = member == MEMBER_TIMEOUT ? 2 : QUO_COUNT(units);
+    uint64_t scale = member == MEMBER_TTL ? 0 : 1;
     size_t digits = 0;
     uint32_t number;
 
     while (digits < text.len && text.data[digits] >= '0' && text.data[digits] <= '9')
         digits++;
     struct quo_slice unit = quo_slice(text.data + digits, text.len - digits);
-    for (size_t i = 0; i < QUO_COUNT(units) && unit.len > 0; i++) {
+    for (size_t i = 0; i < unit_count && unit.len > 0; i++) {
         if (quo_slice_equal(unit, quo_slice_of(units[i].name))) {
             scale = units[i].ms;
             unit.len = 0;
@@ -167,7 +169,7 @@ static bool set_query_member(enum member member, struct quo_slice value, struct 
     if (member == MEMBER_LEVEL)
         return set_level(value, ask, problem);
     if (is_duration(member)) {
-        if (!parse_duration(value, false, &ms))
+        if (!parse_duration(value, member, &ms))
             return bad_value(problem, member, value,
                              "a duration like 250ms, 2s or 250 (milliseconds) was expected");
         return set_duration(member, ms, ask, problem);
@@ -179,7 +181,7 @@ static bool set_query_member(enum member member, struct quo_slice value, struct 
         return bad_value(problem, member, value, "1 or 0 was expected");
     }
     if (member == MEMBER_TTL) {
-        if (!parse_duration(value, true, &ms))
+        if (!parse_duration(value, member, &ms))
             return bad_value(problem, member, value,
                              "a duration like 500ms, 30s, 5m, 12h or 30d was expected");
         return set_ttl(ms, ask, problem);
