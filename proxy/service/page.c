@@ -98,6 +98,7 @@ static void answer(struct page *p, const struct quo_page_entry *entries)
     ret.receipt.level = p->want.level;
     if (p->more && quo_entry_key_parse(quo_slice(p->after, p->after_len), &last))
         ret.before = last.version;
+    quo_count(&p->job.service->stats.pages, 1);
     if (quo_job_answers(&p->job))
         p->answer(p->context, &ret);
 }
@@ -256,6 +257,7 @@ static void judge(struct page *p)
     }
     if (must_scan_again(p)) {
         QUO_PROBE(PAGE_SCANNED_AGAIN);
+        quo_count(&p->job.service->stats.pages_again, 1);
         p->again++;
         forget_batch(p);
         go_on(p);

@@ -176,6 +176,9 @@ struct quo_service_stats {
     struct quo_histogram scan_latency;
     _Atomic uint64_t scan_verdicts[QUO_VERDICTS];
     _Atomic uint64_t scan_rounds, scan_items, scan_differences; /* keys that replicas had apart */
+    /* Of timelines and sets: requests that were answered. */
+    _Atomic uint64_t appends, appends_replayed, pages, set_changes, set_lists;
+    _Atomic uint64_t pages_again; /* scans that were done again for a page */
 };
 const struct quo_service_stats *quo_service_stats(const struct quo_service *service);
 

@@ -76,6 +76,7 @@ static void finish(struct change *c)
     quo_receipt_count(&response.receipt.round_trips, c->looked);
     response.receipt.level = c->want.level;
     response.elapsed_us = quo_job_elapsed_us(&c->job);
+    quo_count(&c->job.service->stats.set_changes, 1);
     if (quo_job_answers(&c->job))
         c->answer(c->context, &answer);
     quo_job_end(&c->job);

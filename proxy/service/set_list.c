@@ -49,6 +49,7 @@ static void finish(struct list *l)
     answer.receipt.level = l->want.level;
     if (l->more && l->after_len > name_len && l->after_len <= name_len + QUO_ELEMENT_TAIL_MAX)
         answer.after = quo_slice(l->after + name_len, l->after_len - name_len);
+    quo_count(&l->job.service->stats.set_lists, 1);
     if (quo_job_answers(&l->job))
         l->answer(l->context, &answer);
     quo_job_end(&l->job);

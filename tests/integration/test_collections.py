@@ -291,10 +291,11 @@ class Failures(CollectionTest):
         def is_equal(path):
             """Whether all replicas were asked, and all showed the same."""
             answer = self.client.request("GET", path)
-            return answer.status == 200 and answer.receipt["stable"] and answer.receipt["replies"] == 3
+            receipt = answer.receipt
+            return answer.status == 200 and receipt["stable"] and receipt["replies"] == 3
 
-        wait_until(lambda: is_equal(self.timeline(query="level=all&limit=1000")), 60, "entries equal")
-        wait_until(lambda: is_equal(self.set(query="level=all")), 60, "sets equal")
+        for path in (self.timeline(query="level=all&limit=1000"), self.set(query="level=all")):
+            wait_until(lambda path=path: is_equal(path), 60, f"{path} equal")
         self.assertEqual(sorted(int(e["value"]) for e in self.entries("level=all")
                                 if e["value"] != "x"), list(range(30)))
         self.assertEqual(self.change("remove", ["a"], "level=strong&timeout=10s").status, 200)

@@ -20,7 +20,9 @@ NAMESPACES = [{"id": 1, "name": "default", "kind": "mixed"},
 PORT = "8080"  # what the document says
 END = "--end-of-command--"
 FORMS = (
+    (re.compile(r"\b[0-9a-f]{64}\b"), "<entry>"),
     (re.compile(r"\b[0-9a-f]{48}\b"), "<operation>"),
+    (re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"'), '"<time>"'),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<version>"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "<id>"),
     (re.compile(r'replicas=\([^)]*\)'), "replicas=(<names>)"),

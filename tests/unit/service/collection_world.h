@@ -65,6 +65,7 @@ struct cw {
     struct cw_frame frames[CW_FRAMES]; /* under way, in the order in which they were sent */
     int count;
     struct quo_version sealed; /* that replicas claim of their scans */
+    struct quo_version gate;   /* at or below it nothing new is taken */
 };
 
 static inline uint64_t cw_draw(struct cw *w, uint64_t below)
@@ -179,7 +180,8 @@ static inline enum quo_status cw_keep(struct cw_replica *r, uint32_t ns, struct 
 }
 
 static inline enum quo_status cw_store(struct cw *w, struct cw_replica *r, uint32_t ns,
-                                       struct quo_slice key, struct quo_slice bytes)
+                                       struct quo_slice key, struct quo_slice bytes,
+                                       uint8_t flags_of_store)
 {
     struct quo_version brought;
     uint8_t flags;
@@ -187,6 +189,8 @@ static inline enum quo_status cw_store(struct cw *w, struct cw_replica *r, uint3
     assert_int_equal(quo_record_peek(bytes, &brought, &flags), QUO_OK);
     if (quo_version_ms(brought) > w->wall_ms + QUO_SKEW_MAX_MS)
         return QUO_SKEW;
+    if (quo_version_compare(brought, w->gate) <= 0 && (flags_of_store & QUO_STORE_WRITEBACK) == 0)
+        return QUO_NACK;
     return cw_keep(r, ns, key, bytes);
 }
 
@@ -262,7 +266,7 @@ static inline void cw_answer_key(struct cw *w, const struct cw_frame *to)
         assert_int_equal(to->type, QUO_MESSAGE_STORE);
         assert_int_equal(quo_msg_store_decode(body, &store), QUO_OK);
         key = store.key, ns = store.ns;
-        reply.status = (uint8_t)cw_store(w, r, ns, key, store.record);
+        reply.status = (uint8_t)cw_store(w, r, ns, key, store.record, store.flags);
     }
     const struct cw_record *record = cw_find(r, ns, key);
     reply.version = cw_version(record);

@@ -54,9 +54,11 @@ static const char *shown(void)
 {
     static char text[CW_ENTRIES * 24];
 
+    size_t len = 0;
+
     text[0] = 0;
     for (uint32_t i = 0; i < page.count; i++)
-        strcpy(text + strlen(text), page.entries[i].value);
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s", page.entries[i].value);
     return text;
 }
 
@@ -264,6 +266,31 @@ static void a_deleted_entry_does_not_come_back(void **state)
                      QUO_OK);
     cw_run(&w);
     assert_int_equal(ignored.verdict, QUO_VERDICT_ABSENT);
+}
+
+/* Its tombstone is collected, and a floor keeps everything that old out. */
+static void an_entry_deleted_long_ago_does_not_come_back(void **state)
+{
+    struct cw_appended a, again;
+    uint8_t bytes[QUO_TIMELINE_KEY_MAX];
+    (void)state;
+
+    append("a", 7, QUO_LEVEL_STRONG, &a);
+    const struct quo_slice key = quo_slice(bytes, quo_entry_key(quo_slice_of("t"), &a.id, bytes));
+    for (int i = 0; i < CW_REPLICAS; i++) {
+        struct cw_replica *r = &w.replicas[i];
+        struct cw_record *record = cw_find(r, quo_collection_ns(3, QUO_COLLECTION_TIMELINE), key);
+        if (record != NULL)
+            memmove(record, record + 1,
+                    (size_t)(&r->records[--r->count] - record) * sizeof *record);
+    }
+    w.gate = (struct quo_version){a.id.version.hlc + 1, 0};
+    append("a", 7, QUO_LEVEL_STRONG, &again);
+    assert_int_equal(again.verdict, QUO_VERDICT_WRITTEN);
+    assert_true(again.is_replayed);
+    assert_true(quo_entry_id_equal(&again.id, &a.id));
+    read_page(QUO_VERSION_NONE, 10, QUO_LEVEL_ALL);
+    assert_string_equal(shown(), "");
 }
 
 /* The key is made of the version, so it follows when the version has to change. */
@@ -510,6 +537,7 @@ int main(void)
         TEST(an_entry_that_is_not_claimed_is_not_there),
         TEST(a_claim_in_doubt_is_found_and_confirmed),
         TEST(a_deleted_entry_does_not_come_back),
+        TEST(an_entry_deleted_long_ago_does_not_come_back),
         TEST(a_clock_that_is_ahead_is_corrected),
         TEST(a_session_appends_above_what_it_has_seen),
         TEST(without_a_quorum_a_page_fails),
