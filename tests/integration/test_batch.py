@@ -338,6 +338,36 @@ class Multiplexed(BatchTest):
         self.assertLess(int(self.client.get(self.prefix).body), 10000)
 
 
+class Timeouts(BatchTest):
+    options = {"proxy_settings": "loops = 1; idle_timeout = 2; write_timeout = 2;"}
+
+    def test_who_takes_nothing_is_cut_and_who_takes_slowly_is_not(self):
+        value = "v" * (1 << 18)
+        self.one("put", value=value)
+        body = (json.dumps(self.line("get")) + "\n").encode() * 100
+        head = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        with socket.socket() as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.connect(("127.0.0.1", self.cluster.proxies[0].http_port))
+            raw.sendall(head + body)
+            wait_until(self.stuck, 15, "the connection is cut")
+        # Twice as long as any part of it may take.
+        connection = http.client.HTTPConnection("127.0.0.1", self.cluster.proxies[0].http_port,
+                                                timeout=60)
+        self.addCleanup(connection.close)
+        connection.request("POST", "/v1/batch", body=body, headers=LINES)
+        response, rows = connection.getresponse(), []
+        for row in response:
+            rows.append(row)
+            threading.Event().wait(0.04)
+        self.assertEqual(json.loads(rows[-1])["summary"]["succeeded"], 100)
+        self.assertEqual(self.stuck(), 1)
+
+    def stuck(self):
+        text = self.cluster.proxies[0].get("/metrics")[2].decode()
+        return sum(parse_metrics(text)["quo_http_stuck_responses_total"].values())
+
+
 class Unavailable(BatchTest):
     def test_lines_fail_one_by_one(self):
         self.one("put", value="x")
