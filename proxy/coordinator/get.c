@@ -275,13 +275,26 @@ static bool may_yet_agree(struct quo_get *get, uint64_t now_us, struct quo_effec
     return now_us < get->spread_until && quo_query_waiting(&get->query) != 0;
 }
 
+/* Whether somebody lacks the newest record, and a floor that is above it keeps it from being passed
+ * on to there. */
+static bool is_gated(const struct quo_get *get)
+{
+    quo_members holders = quo_query_holders(&get->query, get->query.newest);
+
+    return quo_version_compare(get->query.floor, get->query.newest) >= 0 &&
+           (get->query.replies.yes & (quo_members)~holders) != 0 &&
+           !QUO_MUTANT(SETTLE_IGNORES_FLOOR);
+}
+
 /* Only kinds with consensus can have a promise above a record. A ballot that was promised in the
  * old epoch, and nowhere accepted, may still be accepted once its promise is forgotten: a move
  * leaves it none. */
 static bool must_settle(const struct quo_get *get)
 {
-    return get->options.settle && quo_version_compare(get->query.promised, get->query.newest) > 0 &&
-           !QUO_MUTANT(SETTLE_IGNORES_PROMISE);
+    bool is_promised = quo_version_compare(get->query.promised, get->query.newest) > 0 &&
+                       !QUO_MUTANT(SETTLE_IGNORES_PROMISE);
+
+    return get->options.settle && (is_promised || is_gated(get));
 }
 
 /* Whether what the replies show is as new as what the session has seen. */
