@@ -2,6 +2,7 @@
 
 #include "sim.h"
 #include "storage-node/engine/range.h"
+#include "storage-node/gc/floors.h"
 
 struct quo_batch {
     struct sim_writes writes;
@@ -464,6 +465,7 @@ void sim_disk_init(struct sim_disk *disk, uint32_t node)
     disk->broken = disk->full = disk->slow = disk->wiped = false;
     disk->lying = sim_world->unsafe_disk;
     disk->error_permille = 0;
+    memset(disk->dropped, 0, sizeof disk->dropped);
 }
 
 void sim_disk_crash(struct sim_disk *disk)
@@ -514,6 +516,7 @@ void sim_disk_wipe(struct sim_disk *disk)
 {
     drop_cells(disk);
     memset(sim_world->promised[disk->node], 0, sizeof sim_world->promised[0]);
+    memset(disk->dropped, 0, sizeof disk->dropped);
     disk->wiped = true;
 }
 
@@ -552,7 +555,20 @@ struct quo_slice sim_disk_durable(const struct sim_disk *disk, uint32_t key)
 struct quo_version sim_disk_version(const struct sim_disk *disk, uint32_t key)
 {
     const struct sim_cell *cell = find_key(disk, QUO_FAMILY_DATA, key);
-    return version_of(cell == NULL ? NULL : cell->durable);
+    return quo_version_max(version_of(cell == NULL ? NULL : cell->durable), disk->dropped[key]);
+}
+
+struct quo_version sim_disk_sealed(const struct sim_disk *disk, uint32_t partition)
+{
+    uint8_t key[] = {'f', 'l', 'o', 'o', 'r', 0, 0};
+    struct quo_floors floors;
+    uint64_t namespaces;
+    quo_put_u16(key + 5, (uint16_t)partition);
+    const struct sim_cell *cell = find(disk, QUO_FAMILY_META, quo_slice(key, sizeof key));
+    if (cell == NULL || cell->durable == NULL ||
+        quo_floors_decode(blob_slice(cell->durable), &floors, &namespaces) != QUO_OK)
+        return QUO_VERSION_NONE;
+    return floors.sealed;
 }
 
 struct quo_version sim_disk_changed(const struct sim_disk *disk, uint32_t key)

@@ -257,6 +257,8 @@ void sim_finish(struct sim *sim)
         if (quiet(sim) || !sim_advance_one(sim, until))
             break;
     judge_answers(sim);
+    if (sim->swarm.grace_ms > 0)
+        sim_converge(sim);
     if (!sim_failed(sim) && !quiet(sim))
         sim_violate(sim, SIM_LIVENESS, SIM_KEYS_MAX, "something is still under way at the end");
     if (!sim_failed(sim))

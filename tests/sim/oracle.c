@@ -3,6 +3,10 @@
 #include "sim.h"
 #include "storage-node/server/mesh.h"
 
+/* Of the keys of hints: be64 target | version | storage key. */
+#define HINT_KEY_VERSION (8u + QUO_VERSION_SIZE)
+#define HINT_KEY_PREFIX (HINT_KEY_VERSION + 6u)
+
 void sim_accuse(struct sim *sim, uint32_t key, const char *format, ...)
 {
     if (sim->clients_only)
@@ -434,6 +438,44 @@ static void judge_value(struct sim *sim, uint32_t key, const char *name,
                    name, value);
 }
 
+/* A delete goes when every replica has it: then no older record comes back. */
+static void judge_drop(struct sim *sim, struct sim_disk *disk, uint32_t key,
+                       const struct sim_blob *before)
+{
+    struct quo_record record;
+    const char *name = sim_process_name(sim_node(sim, disk->node));
+    if (before == NULL)
+        return;
+    if (quo_record_decode(quo_slice(before->bytes, before->len), &record) != QUO_OK ||
+        (record.flags & QUO_RECORD_TOMBSTONE) == 0)
+        sim_accuse(sim, key, "%s drops what is no delete", name);
+    else if (quo_version_compare(record.version,
+                                 sim_disk_sealed(disk, sim_key_partition(sim, key))) > 0)
+        sim_accuse(sim, key, "%s drops a delete that is not sealed", name);
+    else
+        disk->dropped[key] = quo_version_max(disk->dropped[key], record.version);
+}
+
+/* The target of a hint that goes has what the hint was about, where nothing but that may end it. */
+static void judge_hint_gone(struct sim *sim, const struct sim_disk *disk,
+                            const struct sim_cell *cell)
+{
+    const struct sim_swarm *s = &sim->swarm;
+    struct quo_slice bytes = quo_slice(cell->key->bytes, cell->key->len);
+    if (s->move || s->stale_maps || s->grace_ms > 0 || bytes.len < HINT_KEY_PREFIX ||
+        (s->kind != QUO_KIND_LWW && s->kind != QUO_KIND_CRDT))
+        return;
+    int target = quo_map_node(sim->maps[0], quo_get_u64(bytes.data));
+    uint32_t key =
+        sim_key_of_data(quo_slice(bytes.data + HINT_KEY_VERSION, bytes.len - HINT_KEY_VERSION));
+    if (target < 0 || key >= SIM_KEY_FORBIDDEN || sim->disks[target].wiped)
+        return;
+    if (quo_version_compare(sim_disk_version(&sim->disks[target], key),
+                            quo_version_decode(bytes.data + 8)) < 0)
+        sim_accuse(sim, key, "%s forgets what node%d has not got",
+                   sim_process_name(sim_node(sim, disk->node)), target);
+}
+
 void sim_oracle_applied(struct sim_disk *disk, const struct sim_cell *cell,
                         const struct sim_blob *before, const struct sim_blob *after)
 {
@@ -445,8 +487,15 @@ void sim_oracle_applied(struct sim_disk *disk, const struct sim_cell *cell,
     uint8_t flags;
     if (cell->family == QUO_FAMILY_PROMISE && key < SIM_KEYS_MAX)
         disk->touched |= 1u << key;
+    if (cell->family == QUO_FAMILY_HINTS && after == NULL && before != NULL)
+        judge_hint_gone(sim, disk, cell);
     if (cell->family != QUO_FAMILY_DATA)
         return;
+    if (after == NULL && key < SIM_KEYS_MAX) {
+        disk->touched |= 1u << key;
+        judge_drop(sim, disk, key, before);
+        return;
+    }
     if (after == NULL || key == SIM_KEYS_MAX ||
         quo_record_decode(quo_slice(after->bytes, after->len), &new) != QUO_OK) {
         sim_accuse(sim, key, "%s wrote what is not a record", name);
@@ -463,6 +512,8 @@ void sim_oracle_applied(struct sim_disk *disk, const struct sim_cell *cell,
         quo_record_peek(quo_slice(before->bytes, before->len), &old, &flags) == QUO_OK &&
         quo_version_compare(new.version, old) < 0)
         sim_accuse(sim, key, "%s put an older record over a newer one", name);
+    if (quo_version_compare(new.version, disk->dropped[key]) <= 0)
+        sim_accuse(sim, key, "%s takes back what was collected", name);
     judge_value(sim, key, name, &new);
     sim_lineage_held(sim, disk->node, key, known, &new);
 }
@@ -489,6 +540,9 @@ void sim_oracle_committed(struct sim_disk *disk)
             continue;
         struct quo_version *before = &sim->promised[disk->node][key];
         struct quo_version now = promise_in_force(disk, key);
+        /* What is sealed is promised to nobody. */
+        if (quo_version_compare(*before, sim_disk_sealed(disk, sim_key_partition(sim, key))) <= 0)
+            now = quo_version_max(now, *before);
         if ((disk->replaced & 1u << key) != 0 &&
             quo_version_compare(sim_disk_version(disk, key), *before) < 0)
             sim_accuse(sim, key, "%s accepted a version below its promise", name);

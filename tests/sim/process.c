@@ -107,6 +107,8 @@ static void start_node(struct sim_process *p)
                                          .any_proxy = sim_network_any_proxy,
                                          .exchange_every_ms = s->exchange_every_ms,
                                          .exchange_pause_ms = s->exchange_pause_ms,
+                                         .delete_grace_ms = s->grace_ms,
+                                         .collect_every_ms = s->collect_every_ms,
                                          .store = &p->disk->store,
                                          .replica = map->nodes[p->number].replica,
                                          .memory_max = s->memory_max,

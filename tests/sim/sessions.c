@@ -62,7 +62,7 @@ void sim_session_verdict(struct sim *sim)
     size_t n = 0;
     for (uint32_t i = 0; i < sim->op_count && sim->swarm.sessions > 0; i++) {
         const struct sim_op *op = &sim->ops[i];
-        if (!sim_op_is_first(op) || op->seen.session == 0 || op->seen.call == 0)
+        if (!sim_op_is_first(op) || op->seen.call == 0)
             continue;
         ops[n] = op->seen;
         bool is_held = quo_history_is_write(&op->seen) ? op->seen.outcome == QUO_HISTORY_OK

@@ -140,8 +140,9 @@ struct sim_disk {
     uint32_t touched, replaced; /* keys whose promise or record, or record, this commit changes */
     bool broken;                /* a commit failed: takes no more writes */
     bool full, slow, lying;
-    uint32_t error_permille; /* of commits, gets and loads that fail */
-    bool wiped;              /* lost for good */
+    uint32_t error_permille;                  /* of commits, gets and loads that fail */
+    bool wiped;                               /* lost for good */
+    struct quo_version dropped[SIM_KEYS_MAX]; /* the last delete that was collected */
 };
 
 /* ---- network ---- */
@@ -335,6 +336,7 @@ struct sim_swarm {
     /* between nodes */
     bool mesh; /* they compare what they hold, and mend it */
     uint32_t exchange_every_ms, exchange_pause_ms;
+    uint32_t grace_ms, collect_every_ms; /* of deletes; 0: as they are made */
 };
 
 /* ---- the world ---- */
@@ -548,7 +550,10 @@ void sim_disk_complete(struct sim_disk *disk, const struct sim_event *event);
 void sim_disk_wipe(struct sim_disk *disk);
 /* The durable record of one of our keys; empty when there is none. Borrowed. */
 struct quo_slice sim_disk_durable(const struct sim_disk *disk, uint32_t key);
+/* Of that, or of a delete that was collected here. */
 struct quo_version sim_disk_version(const struct sim_disk *disk, uint32_t key);
+/* Up to where deletes of the partition may go; none when nothing is cleared. */
+struct quo_version sim_disk_sealed(const struct sim_disk *disk, uint32_t partition);
 /* The version of its last change. */
 struct quo_version sim_disk_changed(const struct sim_disk *disk, uint32_t key);
 /* Likewise, but not what a failed commit left there to be found after a restart. */

@@ -169,11 +169,21 @@ static void draw_mesh(uint64_t seed, struct sim_swarm *s)
 {
     struct sim_rng rng;
     sim_rng_seed(&rng, seed ^ 0x6d657368);
-    s->mesh = sim_chance(&rng, has_consensus(s) ? 350 : 700);
+    uint32_t permille = s->retention_s == 1 ? 800 : 300;
+    s->mesh = sim_chance(&rng, has_consensus(s) ? permille : 700);
     if (sim_chance(&rng, 700))
         s->exchange_every_ms = (uint32_t)sim_between(&rng, 20, 1000);
     if (sim_chance(&rng, 700))
         s->exchange_pause_ms = (uint32_t)sim_between(&rng, 1, 50);
+    /* Deletes may go when nobody needs them: then no clock of a node is wrong by more than that,
+     * and what operations they stand for is forgotten. */
+    uint32_t least_ms = has_consensus(s) ? 2000 * s->retention_s : 100;
+    if (!s->mesh || least_ms > 2000 || !sim_chance(&rng, 600))
+        return;
+    s->grace_ms = (uint32_t)sim_between(&rng, least_ms, least_ms + 2000);
+    s->collect_every_ms = (uint32_t)sim_between(&rng, 50, 500);
+    s->weight_delete = QUO_MAX(s->weight_delete, 2u);
+    s->node_clocks = false;
 }
 
 /* Clients that go on from what they have seen and written, whatever proxy they come to. */
@@ -240,6 +250,9 @@ void sim_swarm_print(FILE *out, const struct sim_swarm *s)
         fprintf(out, ", nodes compare every %" PRIu32 " ms, with pauses of %" PRIu32 " ms",
                 s->exchange_every_ms != 0 ? s->exchange_every_ms : QUO_EXCHANGE_EVERY_MS,
                 s->exchange_pause_ms != 0 ? s->exchange_pause_ms : QUO_EXCHANGE_PAUSE_MS);
+    if (s->grace_ms > 0)
+        fprintf(out, ", collect deletes of %" PRIu32 " ms ago every %" PRIu32 " ms", s->grace_ms,
+                s->collect_every_ms);
     if (s->sessions > 0)
         fprintf(out, ", %" PRIu32 " sessions", s->sessions);
     fprintf(out, "%s%s\n", s->stale_maps ? ", stale maps" : "", s->move ? ", move" : "");
