@@ -158,6 +158,26 @@ static void test_finds_itself(void **state)
     harness_stop(&h);
 }
 
+/* The record that it would show is with a group that is gone before the epoch is on disk. */
+static void test_finds_itself_in_a_newer_epoch(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_start(&h);
+    uint64_t first = add_keyed(&h, 5, 1);
+    quo_server_end_turn(h.server);
+    h.entry = entry_of(2, SELF, SECOND, THIRD);
+    uint64_t again = add_keyed(&h, 5, 1), other = add(&h, 1);
+    run_tasks(&h);
+    assert_true(answered(&h, first));
+    assert_false(answered(&h, again));
+    settle(&h);
+    expect_added(&h, first, 5, 0);
+    expect_added(&h, again, 6, QUO_REPLY_FOUND);
+    expect_added(&h, other, 6, 0);
+    harness_stop(&h);
+}
+
 /* What a lost group was to bring is not there for those that stood on it either. */
 static void test_lost_with_its_group(void **state)
 {
@@ -398,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_answers_when_on_disk),
         cmocka_unit_test(test_many_in_a_group),
         cmocka_unit_test(test_finds_itself),
+        cmocka_unit_test(test_finds_itself_in_a_newer_epoch),
         cmocka_unit_test(test_lost_with_its_group),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_meets_a_copy_on_its_way_to_disk),
