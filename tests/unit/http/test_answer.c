@@ -219,6 +219,31 @@ static void receipts_say_what_the_replicas_showed(void **state)
     assert_memory_equal(out, write, len);
 }
 
+static void receipts_tell_replicas_from_those_who_stand_in(void **state)
+{
+    struct quo_operation op = operation(QUO_METHOD_PUT);
+    struct quo_response res = response(QUO_VERDICT_WRITTEN);
+
+    (void)state;
+    op.consistency = (struct quo_consistency){
+        .level = QUO_LEVEL_EVENTUAL, .sloppy = true, .n = 3, .w = 2, .dw = 2};
+    res.receipt.level = QUO_LEVEL_EVENTUAL;
+    res.receipt.acks = 1;
+    res.receipt.hints = 1;
+    res.receipt.sloppy = true;
+    answer_to(op, res);
+    assert_non_null(strstr(header("consistency-receipt"),
+                           "w=2, dw=2, replies=2, acks=1, disk=1, sloppy, hints=1, rtt=1"));
+    res.receipt.hints = 0;
+    res.receipt.sloppy = false;
+    answer_to(op, res);
+    assert_non_null(strstr(header("consistency-receipt"), "disk=1, sloppy=?0, hints=0, rtt=1"));
+    op.consistency.sloppy = false;
+    answer_to(op, res);
+    assert_null(strstr(header("consistency-receipt"), "sloppy"));
+    assert_null(strstr(header("consistency-receipt"), "hints"));
+}
+
 static void the_longest_receipt_fits(void **state)
 {
     struct quo_operation op = operation(QUO_METHOD_GET);
@@ -235,6 +260,8 @@ static void the_longest_receipt_fits(void **state)
     res.receipt.acks = res.receipt.disk = res.receipt.round_trips = res.receipt.hedges = 255;
     res.receipt.epoch = UINT32_MAX;
     res.receipt.stable = false;
+    res.receipt.hints = 255;
+    op.consistency.sloppy = true;
     res.elapsed_us = UINT64_MAX;
     for (size_t i = 0; i < QUO_COUNT(res.receipt.answered); i++)
         res.receipt.answered[i] = 11;
@@ -298,6 +325,7 @@ int main(void)
         cmocka_unit_test(shortages_are_counted),
         cmocka_unit_test(a_late_read_has_no_operation),
         cmocka_unit_test(receipts_say_what_the_replicas_showed),
+        cmocka_unit_test(receipts_tell_replicas_from_those_who_stand_in),
         cmocka_unit_test(the_longest_receipt_fits),
         cmocka_unit_test(problems_and_options_list_methods),
     };
