@@ -38,7 +38,7 @@ class BatchTest(ClusterTest):
         return answers, summary["summary"]
 
     def line(self, op, key=None, ns=None, **members):
-        return {"op": op, "ns": ns or self.namespace, "key": key or self.prefix,
+        return {"op": op, "ns": ns or self.namespace, "key": key or self.prefix, "timeout": "20s",
                 **{name.replace("_", "-"): value for name, value in members.items()}}
 
     def begun(self):
