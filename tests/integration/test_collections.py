@@ -3,6 +3,7 @@
 """Timelines and sets: what many write at once is there once, in order, page by page."""
 import json
 import random
+import threading
 import unittest
 import urllib.parse
 
@@ -319,6 +320,79 @@ class Failures(CollectionTest):
         finally:
             for node in self.cluster.nodes[1:]:
                 node.start()
+
+
+class Complete(CollectionTest):
+    """With deletes that are collected soon, so that partitions are sealed soon."""
+    options = {"node_settings": "delete_grace_ms = 1500;\ncollect_every_ms = 200;"}
+
+    def test_nothing_turns_up_that_was_said_to_be_complete(self):
+        """While clients append, what stands at or before `complete-before` stays what it is."""
+        stop, known, problems = threading.Event(), {}, []
+
+        def write(number):
+            client = self.cluster.client()
+            while not stop.is_set():
+                query = "level=strong" if number % 2 else "level=eventual"
+                headers = new_key() if number < 2 else {}
+                for _ in range(1 + number % 2):
+                    answer = client.request("POST", self.timeline(query=query), body=b"x",
+                                            headers=headers)
+                    if answer.status != 201:
+                        problems.append(answer)
+
+        def read():
+            entries, complete = [], None
+            for page in self.pages(self.timeline(query="level=all&limit=1000&timeout=10s")):
+                entries += [e["id"] for e in page.json["entries"]]
+                sealed = page.json["complete-before"]
+                complete = min(complete or sealed, sealed) if sealed else None
+            return complete, {i for i in entries if complete and i[:32] <= complete}
+
+        writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for writer in writers:
+            writer.start()
+        try:
+            def looked_enough():
+                complete, entries = read()
+                for before, then in known.items():
+                    now = {i for i in entries if i[:32] <= before}
+                    self.assertEqual(now - then, set(), f"came after {before} was complete")
+                    self.assertEqual(then - now, set(), f"went after {before} was complete")
+                if complete:
+                    known[complete] = entries
+                return len([1 for entries in known.values() if len(entries) > 20]) >= 5
+
+            wait_until(looked_enough, 60, "five times complete")
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join()
+        self.assertEqual(problems, [])
+
+    def test_a_deleted_entry_stays_deleted_when_that_is_forgotten(self):
+        key = new_key()
+        first = self.append(b"once", "level=strong", **key)
+        self.client.request("DELETE", first.headers["Location"] + "?level=strong")
+
+        def is_forgotten():
+            page = self.client.request("GET", self.timeline(query="level=all")).json
+            sealed = page["complete-before"]
+            return sealed and sealed > first.json["id"] and self.tombstones() == 0
+
+        wait_until(is_forgotten, 60, "the tombstone is collected")
+        again = self.append(b"once", "level=strong", **key)
+        self.assertEqual((again.status, again.json), (201, first.json))
+        self.assertEqual(again.headers["Idempotent-Replayed"], "?1")
+        self.assertEqual(self.entries("level=all"), [])
+
+    def tombstones(self):
+        counts = []
+        for node in self.cluster.nodes:
+            text = node.get("/metrics")[2].decode()
+            counts += [float(line.split()[-1]) for line in text.splitlines()
+                       if line.startswith("quorate_node_tombstones")]
+        return sum(counts)
 
 
 if __name__ == "__main__":
