@@ -70,6 +70,11 @@ static void set_unsatisfied(struct quo_problem *problem, const struct quo_answer
                     receipt->replies, receipt->n, of->response->elapsed_us / 1000);
 }
 
+static bool is_slots(const struct quo_operation *operation)
+{
+    return quo_counter_has_slots(operation->ns, operation->route);
+}
+
 /* Refused by the one replica whose word counts, for what it holds. */
 static bool is_slots_own(enum quo_status refusal)
 {
@@ -106,6 +111,9 @@ void quo_failure_problem(const struct quo_answer_case *of, struct quo_problem *p
     if (refusal[0] == 0 && response->is_consensus &&
         response->receipt.replies >= response->receipt.need)
         refusal = obstacle(response);
+    if (unknown && refusal[0] == 0 && is_slots(of->operation))
+        refusal = "sent again with its Idempotency-Key it counts once, and without one there is "
+                  "no telling";
     if (unknown) {
         /* A status of "nothing happened" would be a lie when something may have. */
         set_shortage(problem, QUO_PROBLEM_OUTCOME_UNKNOWN, of, refusal);
@@ -142,8 +150,7 @@ static void add_operation(struct quo_problem *problem, const struct quo_answer_c
     struct quo_operation_id id;
 
     /* An addition to a slot is known by its Idempotency-Key alone. */
-    if (quo_problem_info(problem->type)->status != 504 ||
-        quo_counter_has_slots(of->operation->ns, of->operation->route) ||
+    if (quo_problem_info(problem->type)->status != 504 || is_slots(of->operation) ||
         !quo_method_is_write(of->operation->method) || !quo_operation_id_of(of->response, &id))
         return;
     problem->operation = quo_answer_add_operation_link(ret, of->operation, &id);

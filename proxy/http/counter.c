@@ -4,7 +4,7 @@
 
 bool quo_counter_has_slots(const struct quo_namespace *ns, enum quo_route route)
 {
-    return ns->kind == QUO_KIND_CRDT && (route == QUO_ROUTE_ADD || route == QUO_ROUTE_COUNTER);
+    return (route == QUO_ROUTE_ADD || route == QUO_ROUTE_COUNTER) && ns->kind == QUO_KIND_CRDT;
 }
 
 static bool check_name(struct quo_wish *wish, struct quo_problem *problem)

@@ -75,6 +75,7 @@ static void an_unknown_addition_has_no_operation(void **state)
     answer_to(at(QUO_ROUTE_ADD, QUO_METHOD_POST), res);
     assert_int_equal(answer.status, 504);
     assert_true(body_has("outcome-unknown"));
+    assert_true(body_has("sent again with its Idempotency-Key it counts once"));
     assert_null(header("link"));
     assert_false(body_has("\"operation\""));
 }
