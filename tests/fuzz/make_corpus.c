@@ -216,7 +216,7 @@ static void fill_requests_of_nodes(void)
                                         .after = quo_slice_of("abcdefkey")};
     sample.mend = (struct quo_msg_mend){.ns = 1, .key = part.key};
     sample.floor = (struct quo_msg_floor){
-        .partition = 5, .entry = part.entry, .stage = 1, .floor = part.version};
+        .partition = 5, .entry = part.entry, .namespaces = 77, .stage = 2, .floor = part.version};
     sample.equal = (struct quo_msg_equal){
         .partition = 5, .entry = part.entry, .replica = 11, .since_us = 5000000};
     sample.debt.now_ms = 1000;
