@@ -81,7 +81,7 @@ class Changes(ClusterTest):
         wait_until(lambda: self.client.get(self.prefix).status == 404, 10, "it expired")
 
     def test_conditions_take_it_for_absent(self):
-        put = self.client.put(self.prefix, b"lock", SHORT, headers=ONLY_NEW)
+        put = self.client.put(self.prefix, b"lock", "ttl=2s", headers=ONLY_NEW)
         self.assertEqual(put.status, 204, put)
         self.assertEqual(self.client.put(self.prefix, b"mine", SHORT, headers=ONLY_NEW).status, 412)
         wait_until(lambda: self.client.put(self.prefix, b"next", LONG,
