@@ -40,7 +40,6 @@ static enum quo_status name(const struct quo_replica_addition *addition, uint64_
     struct quo_ring_entry found;
 
     if (quo_ring_find(slot->ring, &addition->opid, &found)) {
-        QUO_PROBE(SLOT_FOUND_ITSELF);
         *ret_replayed = found.digest == addition->digest;
         return *ret_replayed ? QUO_OK : QUO_KEY_REUSED;
     }
