@@ -64,6 +64,7 @@ void quo_admin_metrics(const struct quo_admin_options *options, struct quo_text 
 {
     static const char refused[] = "quorate_node_answers_total";
     static const char unequal[] = "quorate_node_unequal_seconds";
+    static const char differing[] = "quorate_node_pairs_differing";
     static const char tombstones[] = "quorate_node_tombstones";
     static const char commit[] = "quorate_node_commit_seconds";
     const struct quo_server_stats *server = quo_server_stats(options->server);
@@ -87,6 +88,9 @@ void quo_admin_metrics(const struct quo_admin_options *options, struct quo_text 
         text, unequal, "gauge",
         "How long ago the partition and peer were found equal that were so least lately.");
     quo_metric_value(text, unequal, "", quo_server_unequal_us(options->server) / 1000000);
+    quo_metric_head(text, differing, "gauge",
+                    "Partitions and peers that were different when last compared.");
+    quo_metric_value(text, differing, "", quo_server_differing(options->server));
     quo_metric_head(text, tombstones, "gauge",
                     "Deletes, and values that expire, that are kept here.");
     quo_metric_value(text, tombstones, "", quo_server_tombstones(options->server));

@@ -89,6 +89,11 @@ uint64_t quo_server_unequal_us(const struct quo_server *server)
     return quo_pairs_sum(server).unequal_us;
 }
 
+uint32_t quo_server_differing(const struct quo_server *server)
+{
+    return quo_pairs_sum(server).differing;
+}
+
 /* EQUAL */
 
 void quo_handle_equal(struct quo_server *server, struct quo_slice body)

@@ -68,6 +68,8 @@ void quo_server_free(struct quo_server *server);
 /* How long ago, in microseconds, the partition and peer that were found equal least lately were; of
  * those that this node compares. 0 when there are none. */
 uint64_t quo_server_unequal_us(const struct quo_server *server);
+/* How many such pairs of partition and peer were different when they were last compared. */
+uint32_t quo_server_differing(const struct quo_server *server);
 
 /* What is kept for another node, and what became of it since the start. */
 struct quo_server_hints {

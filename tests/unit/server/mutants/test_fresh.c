@@ -260,6 +260,7 @@ static void debt_rises_and_falls(void **state)
     for (int i = 0; i < 400; i++) {
         cluster_run(&c, 10000);
         most = QUO_MAX(most, debts_of(&c, 0, 0)->differing);
+        assert_int_equal(quo_server_differing(c.nodes[0].server), c.debts.differing);
     }
     assert_true(most > 0);
     cluster_run(&c, 10 * SECOND_US);
