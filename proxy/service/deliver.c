@@ -133,7 +133,22 @@ static bool was_found(const struct quo_op *op)
     return op->type == QUO_REQUEST_ADD && op->coordinator.put.slot.found;
 }
 
-static void fill_change(const struct quo_op *op, struct quo_response *response)
+/* The moment of submission that the operation's link names. An operation that reached no replica
+ * was named by a clock that nobody has judged: were it ahead, then once that moment has come the
+ * history before it would seem to hold all that there was. */
+static uint64_t submission(struct quo_service *service, const struct quo_op *op)
+{
+    if (op->type == QUO_REQUEST_RESOLVE)
+        return op->change.since;
+    if (service->heard_us == 0)
+        return 1;
+    const uint64_t elapsed_us = quo_mono_us(service->env) - service->heard_us;
+    const uint64_t latest_ms = service->heard_ms + elapsed_us / 1000 + QUO_SKEW_MAX_MS;
+    return QUO_MIN(op->change.since, latest_ms << 16);
+}
+
+static void fill_change(struct quo_service *service, const struct quo_op *op,
+                        struct quo_response *response)
 {
     response->is_consensus = op->is_consensus;
     if (!response->is_consensus) {
@@ -144,7 +159,7 @@ static void fill_change(const struct quo_op *op, struct quo_response *response)
         return;
     }
     response->opid = op->change.opid;
-    response->since = op->change.since;
+    response->since = submission(service, op);
     response->change = op->result;
     if (response->verdict == QUO_VERDICT_WRITTEN && op->result.code != QUO_CHANGE_DONE) {
         response->verdict = QUO_VERDICT_DECLINED;
@@ -165,7 +180,7 @@ void quo_deliver(struct quo_service *service, struct quo_op *op, const struct qu
     response.elapsed_us = quo_mono_us(service->env) - op->started_us;
     memset(&response.record, 0, sizeof response.record);
     response.left_ms = 0;
-    fill_change(op, &response);
+    fill_change(service, op, &response);
     if (op->no_memory && response.verdict != QUO_VERDICT_TIMEOUT)
         be_without_memory(&response);
     fill_record(service, &response, record);

@@ -260,6 +260,17 @@ static void take_result(struct quo_op *op, const struct quo_msg_forwarded *m)
     };
 }
 
+/* Replicas have taken a version made just now. */
+static void note_clock(struct quo_service *service, const struct quo_msg_forwarded *m)
+{
+    const bool is_old = m->code != QUO_CHANGE_DONE || (m->flags & QUO_FORWARD_REPLAYED) != 0;
+
+    if (m->verdict != QUO_VERDICT_WRITTEN || is_old)
+        return;
+    service->heard_ms = quo_version_ms(m->version);
+    service->heard_us = QUO_MAX(quo_mono_us(service->env), 1);
+}
+
 static void on_answer(struct quo_service *service, struct quo_op *op,
                       const struct quo_msg_forwarded *m)
 {
@@ -269,6 +280,7 @@ static void on_answer(struct quo_service *service, struct quo_op *op,
 
     quo_hlc_observe(&service->clock, m->version.hlc, quo_wall_ms(service->env));
     take_result(op, m);
+    note_clock(service, m);
     op->forward.under_way = false;
     quo_drive_forwarded(service, op, &event, m->record);
 }

@@ -22,8 +22,11 @@ static void observe_clocks(struct quo_service *service, const struct quo_msg_rep
     uint64_t wall_ms = quo_wall_ms(service->env);
 
     quo_hlc_observe(&service->clock, reply->version.hlc, wall_ms);
-    if (reply->now_ms < UINT64_C(1) << 48)
+    if (reply->now_ms < UINT64_C(1) << 48) {
         quo_hlc_observe(&service->clock, reply->now_ms << 16, wall_ms);
+        service->heard_ms = reply->now_ms;
+        service->heard_us = QUO_MAX(quo_mono_us(service->env), 1);
+    }
 }
 
 /* Large replies say more about their size than about the peer. */

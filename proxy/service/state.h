@@ -30,6 +30,8 @@ struct quo_service {
     struct quo_routes routes;
     struct quo_hedge hedge;
     struct quo_hlc clock;
+    uint64_t heard_ms; /* a clock that replicas go by, ... */
+    uint64_t heard_us; /* ...and when it read that; 0: none was heard */
 
     struct quo_changer *changer;
     struct quo_queue queue;
