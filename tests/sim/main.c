@@ -264,12 +264,20 @@ static void write_history(void)
     fclose(out);
 }
 
+/* What simulated clients do not do: collections, and reads of bounded staleness. Unit tests reach
+ * their states. */
+static bool is_elsewhere(int probe)
+{
+    return probe == QUO_PROBE_PAGE_SCANNED_AGAIN || probe == QUO_PROBE_SLOT_FOUND_ITSELF ||
+           probe == QUO_PROBE_READ_BOUND_ESCALATED;
+}
+
 /* Names the rare states that nobody reached. Returns whether there were any. */
 static bool report_unreached(void)
 {
     bool any = false;
     for (int i = 0; i < QUO_PROBE_COUNT; i++) {
-        if (quo_probe_counts[i] == 0) {
+        if (quo_probe_counts[i] == 0 && !is_elsewhere(i)) {
             fprintf(stderr, "never reached: %s (%s)\n", probe_names[i], probe_texts[i]);
             any = true;
         }

@@ -41,6 +41,7 @@ SPECIAL = {
     "REBUILD_MISSES_WRITES": (LWW, 15000, 0),
     "MEND_NOT_ASKED": (CAS, 300, 0),
     "EPOCH_NOT_TOLD": (LWW, 60000, 0),
+    "SETTLE_IGNORES_FLOOR": (MIXED, 1000, 0),
 }
 
 # Clients cannot see these, or hardly ever: a version from the future only makes writers wait, the
@@ -63,6 +64,14 @@ HIDDEN_FROM_CLIENTS = {
     "REBUILD_MISSES_WRITES",
     "MEND_NOT_ASKED",
     "EPOCH_NOT_TOLD",
+    "HINT_DROPPED_EARLY",
+    "HINT_RETAGGED",
+    "FLOOR_NOT_ON_ALL",
+    "SEAL_WITHOUT_EQUAL",
+    "DROP_UNSEALED",
+    "ABSENT_IS_FLOOR",
+    "GATE_STOPS_COPIES",
+    "SETTLE_IGNORES_FLOOR",
 }
 
 # Random seeds miss these for millions, or nothing reaches them yet: test_schedules.c plays them.
@@ -74,8 +83,6 @@ ELSEWHERE = {"EXPIRED_IS_THERE", "EXPIRED_IS_SHOWN", "TTL_OF_BALLOT"}
 # Likewise those of bounded reads, there and in tests/unit/server/mutants.
 ELSEWHERE |= {"BOUND_NOT_PROVEN", "BOUND_IGNORES_VERSION", "FRESH_BY_ONE_PEER",
               "FRESH_ACROSS_EPOCHS", "BOUND_FROM_THE_END"}
-# Likewise those of hints: tests/unit/server/mutants.
-ELSEWHERE |= {"HINT_DROPPED_EARLY", "HINT_RETAGGED"}
 # Likewise those of counters' slots: tests/unit/coordinator/mutants.
 ELSEWHERE |= {"SLOT_FORGETS", "SLOT_REUSES_VERSION", "SLOT_ANYWHERE", "SLOT_SENT_AGAIN"}
 # Likewise those of timelines and sets: tests/unit/service/mutants.
@@ -83,9 +90,9 @@ ELSEWHERE |= {"DOT_SHARED", "CLAIM_IGNORED", "CLAIM_BEFORE_ENTRY", "CLAIM_NOT_SO
               "PAGE_READ_ONCE"}
 # Likewise those of scans: tests/unit/service/mutants.
 ELSEWHERE |= {"SCAN_PAST_A_PAGE", "SCAN_DROPS_TOMBSTONES", "SCAN_UNREPAIRED"}
-# Likewise those of collecting deletes: tests/unit/server/mutants.
-ELSEWHERE |= {"FLOOR_NOT_ON_ALL", "SEAL_WITHOUT_EQUAL", "DROP_UNSEALED", "DROP_IGNORES_PROMISE",
-              "ABSENT_IS_FLOOR", "COPY_BELOW_SEAL", "GATE_STOPS_COPIES"}
+# Of collecting deletes, those that need a message late by more than its sender waits, or a promise
+# that nobody follows up for as long as a delete is kept: tests/unit/server/mutants.
+ELSEWHERE |= {"DROP_IGNORES_PROMISE", "COPY_BELOW_SEAL"}
 
 
 def run(program, arguments, budget):

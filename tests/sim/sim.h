@@ -9,12 +9,22 @@
  *   network.c  connections and packets; the transport port of both ends
  *   seats.c    which proxies hand writes to which
  *   disk.c     what is visible and what is durable; the store port
- *   keys.c     keys and values           choose.c   what clients do
- *   client.c   requests and their answers again.c   tried again, resolved: one operation all the
- * same swarm.c    what a seed is like        nemesis.c  what goes wrong in it move.c     changes of
- * the map         finish.c   heal, then demand progress oracle.c   judges frames and disks as they
- * happen       claims.c   and answers lineage.c  judges what consensus has decided verdict.c judges
- * the history at the end run.c      one seed                   main.c     many
+ *   keys.c     keys and values
+ *   choose.c   what clients do
+ *   client.c   requests and their answers
+ *   again.c    tried again, resolved: one operation all the same
+ *   sessions.c what clients have seen, and their guarantees
+ *   swarm.c    what a seed is like
+ *   nemesis.c  what goes wrong in it
+ *   move.c     changes of the map
+ *   finish.c   heal, then demand progress
+ *   converge.c and that replicas become equal
+ *   oracle.c   judges frames and disks as they happen
+ *   claims.c   and answers
+ *   lineage.c  judges what consensus has decided
+ *   verdict.c  judges the history at the end
+ *   run.c      one seed
+ *   main.c     many
  */
 #ifndef QUORATE_SIM_H
 #define QUORATE_SIM_H
