@@ -30,7 +30,7 @@ class Expiry(ClusterTest):
         put = self.client.put(self.prefix, b"x", self.query(LONG))
         self.assertEqual(put.status, 204, put)
         for method in "GET", "HEAD":
-            got = self.client.request(method, self.target(self.prefix))
+            got = self.client.request(method, self.target(self.prefix, "level=all"))
             self.assertEqual(got.status, 200, got)
             self.assertTrue(3500 < self.left(got) <= 3600, got.headers)
         self.assertEqual(self.client.put(self.prefix, b"x", self.query(SHORT)).status, 204)
@@ -44,12 +44,12 @@ class Expiry(ClusterTest):
     def test_a_write_without_one_makes_a_value_that_stays(self):
         self.client.put(self.prefix, b"x", self.query(LONG))
         self.client.put(self.prefix, b"y", f"level={self.level}")
-        got = self.client.get(self.prefix)
+        got = self.client.get(self.prefix, "level=all")
         self.assertEqual((got.body, self.left(got)), (b"y", None))
         self.client.put(self.prefix, b"z", self.query(SHORT))
         self.wait_until_gone()
         self.client.put(self.prefix, b"again", f"level={self.level}")
-        got = self.client.get(self.prefix)
+        got = self.client.get(self.prefix, "level=all")
         self.assertEqual((got.status, got.body, self.left(got)), (200, b"again", None))
 
     def test_what_is_wrong_is_refused(self):
