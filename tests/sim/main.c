@@ -268,8 +268,7 @@ static void write_history(void)
  * their states. */
 static bool is_elsewhere(int probe)
 {
-    return probe == QUO_PROBE_PAGE_SCANNED_AGAIN || probe == QUO_PROBE_SLOT_FOUND_ITSELF ||
-           probe == QUO_PROBE_READ_BOUND_ESCALATED;
+    return probe == QUO_PROBE_PAGE_SCANNED_AGAIN || probe == QUO_PROBE_READ_BOUND_ESCALATED;
 }
 
 /* Names the rare states that nobody reached. Returns whether there were any. */

@@ -69,6 +69,9 @@ void sim_session_verdict(struct sim *sim)
                                                        : op->seen.level == QUO_LEVEL_SESSION;
         if (!is_held)
             ops[n].call = 0;
+        /* Of a key that never was, the answer names what made sure of that. */
+        if (op->seen.outcome == QUO_HISTORY_FAILED && op->seen.seen == 0)
+            ops[n].version = QUO_VERSION_NONE;
         n++;
     }
     struct quo_session_finding finding = quo_session_check(ops, n);
