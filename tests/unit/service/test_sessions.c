@@ -135,6 +135,35 @@ static void what_is_too_far_ahead_is_refused(void **state)
     assert_true(b.response.change.changed.hlc < first + ((uint64_t)QUO_SKEW_MAX_MS << 16));
 }
 
+/* The session has seen a change on one replica that came to nothing: a newer record says that the
+ * key is what it was before. */
+static void what_was_undone_is_not_shown_as_if_it_had_never_been(void **state)
+{
+    (void)state;
+    struct quo_request put = world_request(&w, 0, QUO_REQUEST_PUT, "k", "one");
+    struct quo_request settle = world_request(&w, 0, QUO_REQUEST_SETTLE, "k", NULL);
+    struct quo_request get = world_request(&w, 0, QUO_REQUEST_GET, "k", NULL);
+    struct world_cell *cell = world_cell(&w, 0, quo_slice_of("k"));
+
+    world_do(&w, 0, &put, &a);
+    struct quo_version changed = a.response.change.changed;
+    cell->promised = (struct quo_version){changed.hlc + 1000, 5};
+    settle.consistency.r = WORLD_REPLICAS;
+    world_do(&w, 0, &settle, &b);
+    assert_true(quo_version_compare(cell->version, changed) > 0);
+
+    get.consistency = (struct quo_consistency){.level = QUO_LEVEL_SESSION,
+                                               .n = WORLD_REPLICAS,
+                                               .r = 1,
+                                               .timeout_ms = get.consistency.timeout_ms};
+    get.fresh.least = changed;
+    world_do(&w, 0, &get, &b);
+    assert_int_equal(b.response.verdict, QUO_VERDICT_FOUND);
+    get.fresh.least.hlc++;
+    world_do(&w, 0, &get, &b);
+    assert_int_equal(b.response.verdict, QUO_VERDICT_UNSATISFIED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -145,6 +174,7 @@ int main(void)
         TEST(a_blind_write_is_above),
         TEST(a_write_that_is_handed_on_is_above),
         TEST(what_is_too_far_ahead_is_refused),
+        TEST(what_was_undone_is_not_shown_as_if_it_had_never_been),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
