@@ -12,6 +12,7 @@ import re
 import time
 
 import resolve
+from timelines import Timelines
 from wire import Connections, Refused, body_of, now_us, value_of
 
 OPERATION_MS = 700
@@ -26,7 +27,9 @@ _RECEIPT = {name: re.compile(pattern) for name, pattern in (
     ("level", r"\blevel=([a-z]+)"), ("version", r'\bversion="([0-9a-f]{32})"'),
     ("w", r"\bw=(\d+)"), ("dw", r"\bdw=(\d+)"), ("r", r"\br=(\d+)"), ("acks", r"\backs=(\d+)"),
     ("disk", r"\bdisk=(\d+)"), ("replies", r"\breplies=(\d+)"))}
-_STRENGTH = {"eventual": 1, "quorum": 2, "strong": 3, "all": 4}
+_STRENGTH = {"eventual": 0, "session": 1, "quorum": 2, "strong": 3, "all": 4}
+WEAK = ("eventual", "session")
+TOKEN_MAX = 256  # bytes
 _MAY_REFUSE = {"contention", "operation-fenced", "history-lost", "too-many-idempotency-keys",
                "too-many-in-flight"}
 
@@ -40,22 +43,32 @@ class Key:
         self.unknown = 0
 
 
+class Session:
+    """What one client has met: a number for the checker, and the token of the last answer."""
+
+    def __init__(self, number):
+        self.number, self.token, self.left = number, None, 0
+
+
 class Wish:
     """One operation, however many requests it takes.
 
     `expected` with `tag`: what a cas wants to replace; both None: nothing. `name`: its
-    Idempotency-Key.
+    Idempotency-Key. `session`: the Session it belongs to.
     """
 
     def __init__(self, op, key, level="strong", value=None, **more):
         self.op, self.key, self.level, self.value = op, key, level, value
         self.expected, self.tag = more.get("expected"), more.get("tag")
         self.by, self.least, self.name = more.get("by"), more.get("least"), more.get("name")
+        self.session = more.get("session")
 
     def request(self, milliseconds):
         """(method, path, fields, body)"""
         query = f"?level={self.level}&timeout={milliseconds}ms"
         fields = [("Idempotency-Key", f'"{self.name}"')] if self.name else []
+        if self.session and self.session.token:
+            fields.append(("Session-Token", self.session.token))
         if self.op == "add":
             body = {"by": self.by} | ({"min": self.least} if self.least is not None else {})
             fields.append(("Content-Type", "application/json"))
@@ -78,7 +91,7 @@ class Wish:
     def is_consensus(self):
         """Whether it can be resolved: the rest of the writes are blind."""
         return self.is_write() and (self.key.space == "bank" or self.key.space == "mixed"
-                                    and (self.level != "eventual" or self.is_conditional()))
+                                    and (self.level not in WEAK or self.is_conditional()))
 
 
 class Client:
@@ -243,6 +256,7 @@ class Load:
         self.keys = {}  # name -> Key
         self.tallies = collections.defaultdict(collections.Counter)  # by workload
         self.unresolved = []  # (wish, record, link)
+        self.timelines = Timelines(self)
         self.next_id = 1
         self.refused = 0
         self.outcomes = {}  # (op, outcome) -> count
@@ -282,6 +296,10 @@ class Load:
             record["expected"] = wish.expected
         if wish.name:
             record["keyed"] = True
+        if wish.session:
+            record["session"] = wish.session.number
+        if wish.level in WEAK:
+            record["level"] = "eventual"
         if wish.op == "add":
             record["by"] = wish.by
             if wish.least is not None:
@@ -301,7 +319,9 @@ class Load:
     def take(self, record, wish, answer):
         """What a success says."""
         receipt = self.receipt(wish, answer)
-        record["level"] = receipt.get("level", wish.level)
+        level = receipt.get("level", wish.level)
+        record["level"] = "eventual" if level in WEAK else level
+        self.take_token(wish, answer)
         version = answer.etag() if wish.is_consensus() else receipt.get("version")
         if version:
             record["version"] = version
@@ -312,6 +332,13 @@ class Load:
         elif answer.status == 200 and value_of(answer.body) != wish.value:
             self.problems.append(f"{wish.op} {wish.key.name} of {wish.value} was answered "
                                  f"{value_of(answer.body)}")
+
+    def take_token(self, wish, answer):
+        token = answer.header(b"session-token")
+        if wish.level == "session" and not token or token and len(token) > TOKEN_MAX:
+            self.problems.append(f"{wish.op} {wish.key.name} was answered with token {token}")
+        if wish.session and token:
+            wish.session.token = token
 
     def value_seen(self, wish, answer):
         if wish.key.model == "register":
@@ -359,7 +386,7 @@ class Load:
         short = (_STRENGTH.get(found.get("level"), 0) < _STRENGTH[level]
                  or number["acks"] < number["w"] or number["disk"] < number["dw"]
                  or number["replies"] < number["r"] and wish.op == "get"
-                 or _STRENGTH[level] > 2 and "stable" not in field and "version" in found)
+                 or _STRENGTH[level] > _STRENGTH["quorum"] and "stable" not in field and "version" in found)
         if short:
             self.problems.append(f"a receipt that shows less than level={level} for a {wish.op}: "
                                  f"{field}")

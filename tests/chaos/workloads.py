@@ -1,13 +1,15 @@
 """What the clients do, in groups of a few on the same keys."""
 import asyncio
 
-from load import Key, Wish
+from load import Key, Session, Wish
+from timelines import TimelineGroup
 
 OPERATIONS_PER_KEY = 200
 UNKNOWN_PER_KEY = 24  # open-ended writes are what makes a verdict expensive
 CLIENTS_PER_KEY = 6
 COUNTERS = 20  # of a group at a time: a record remembers no more than 240 Idempotency-Keys
 TAGS_KEPT = 8
+OPERATIONS_PER_SESSION = 60
 
 # (share, what, level). A cas names the tag of what was seen last, or sometimes of something older.
 MIXES = {
@@ -26,7 +28,8 @@ MIXES = {
                   (9, "put", "eventual"), (3, "delete", "strong"), (3, "delete", "eventual")),
 }
 KEYED_SHARE = {"cas": 0.3, "mixed-cas": 0.1}  # of the writes through consensus
-WORKLOADS = ("register", "set", "mixed", "recreate", "cas", "mixed-cas", "counter", "bank-single")
+WORKLOADS = ("register", "set", "mixed", "recreate", "cas", "mixed-cas", "counter", "bank-single",
+             "session", "spread", "timeline")
 
 
 def space_of(workload, round_number):
@@ -159,6 +162,52 @@ class BankGroup(Group):
         await client.operate(wish)
 
 
+class SessionGroup(Group):
+    """A session for each client, on a few keys that all of them read and write through whatever
+    proxy comes."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.current, self.left, self.sessions = [], 0, {}
+
+    def next_key(self):
+        if self.left == 0:
+            self.current, self.left = [self.fresh_key() for _ in range(4)], OPERATIONS_PER_KEY
+        self.left -= 1
+        return self.random.choice(self.current)
+
+    def session(self, client):
+        session = self.sessions.get(client)
+        if session is None or session.left == 0:
+            self.load.next_id += 1
+            session = self.sessions[client] = Session(self.load.next_id)
+            session.left = OPERATIONS_PER_SESSION
+        session.left -= 1
+        return session
+
+    async def act(self, client):
+        dice, key, session = self.random.random(), self.next_key(), self.session(client)
+        client.proxy = self.random.randrange(len(self.load.proxies))
+        if dice < 0.6:
+            wish = Wish("get", key, "session", session=session)
+        elif dice < 0.93:
+            wish = Wish("put", key, "session", self.load.fresh(), session=session)
+        else:
+            wish = Wish("delete", key, "session", session=session)
+        await client.operate(wish)
+
+
+class SpreadGroup(Group):
+    """Keys that are written once, at level eventual: what one replica has acknowledged must be on
+    all of them in the end, though nobody asks for it at any other level."""
+
+    async def act(self, client):
+        key = self.fresh_key()
+        record = await client.operate(Wish("put", key, "eventual", self.load.fresh()))
+        if record is None:
+            del self.load.histories[self.workload][key.name]
+
+
 class SetGroup(Group):
     """Keys that are written once; now and then one is read at once."""
 
@@ -171,7 +220,8 @@ class SetGroup(Group):
             await client.operate(Wish("get", key))
 
 
-GROUPS = {"set": SetGroup, "counter": CounterGroup, "bank-single": BankGroup}
+GROUPS = {"set": SetGroup, "counter": CounterGroup, "bank-single": BankGroup,
+          "session": SessionGroup, "spread": SpreadGroup}
 
 
 def start_clients(load, workloads, groups):
@@ -179,8 +229,11 @@ def start_clients(load, workloads, groups):
     tasks = []
     for number in range(groups):
         workload = workloads[number % len(workloads)]
-        make = GROUPS.get(workload, RegisterGroup)
-        group = make(load, workload, number, space_of(workload, number // len(workloads)))
+        if workload == "timeline":
+            group = TimelineGroup(load, number)
+        else:
+            make = GROUPS.get(workload, RegisterGroup)
+            group = make(load, workload, number, space_of(workload, number // len(workloads)))
         for _ in range(CLIENTS_PER_KEY):
             tasks.append(asyncio.ensure_future(group.run(load.client())))
     return tasks

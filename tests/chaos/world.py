@@ -16,7 +16,7 @@ from sandbox import Unavailable, command, die_with_parent
 NODE_PORT, PEER_PORT, HTTP_PORT, RELAY_PORT = 7001, 7002, 7000, 9000
 DRIVER = "10.77.0.1"
 VOLUME_BYTES = 192 << 20
-NAMESPACES = {"lww": "lww", "bank": "cas", "mixed": "mixed"}  # name -> kind
+NAMESPACES = {"lww": "lww", "bank": "cas", "mixed": "mixed", "social": "crdt"}  # name -> kind
 NODE_SETTINGS = """
 cache_bytes = 8388608;
 write_buffer_bytes = 4194304;
