@@ -10,7 +10,6 @@
 /* What was asked for. */
 struct quo_collection_case {
     const struct quo_operation *operation; /* its key is the name */
-    const struct quo_entry_id *entry;      /* ENTRY */
     uint32_t limit;                        /* of a page */
     struct quo_slice rest;                 /* of its query string */
     struct quo_slice element;              /* ELEMENT */
