@@ -32,6 +32,19 @@ enum quo_status quo_job_new(struct quo_service *service, size_t size, size_t byt
     return QUO_OK;
 }
 
+bool quo_job_hold(struct quo_job *job, size_t bytes)
+{
+    struct quo_jobs *jobs = &job->service->jobs;
+
+    if (bytes > QUO_JOBS_BYTES_MAX - jobs->bytes) {
+        quo_count(&job->service->stats.overloads, 1);
+        return false;
+    }
+    jobs->bytes += bytes;
+    job->bytes += bytes;
+    return true;
+}
+
 void quo_job_end(struct quo_job *job)
 {
     struct quo_jobs *jobs = &job->service->jobs;

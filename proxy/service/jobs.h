@@ -28,6 +28,8 @@ struct quo_jobs {
  * or will hold besides. QUO_OK; QUO_BUSY: a limit is reached; QUO_NO_MEMORY. */
 enum quo_status quo_job_new(struct quo_service *service, size_t size, size_t bytes,
                             uint32_t timeout_ms, struct quo_job **ret);
+/* The job holds so many bytes more, until it ends. Returns false, nothing changed, at the limit. */
+bool quo_job_hold(struct quo_job *job, size_t bytes);
 /* Ends a job: it has no operation under way. */
 void quo_job_end(struct quo_job *job);
 void quo_jobs_free(struct quo_jobs *jobs);

@@ -47,6 +47,7 @@ struct page {
     uint32_t pending;       /* about which is */
     bool is_asking;
     uint32_t scans, again;
+    size_t held;   /* bytes of records that were read */
     bool is_begun; /* a scan is judged */
 
     enum quo_verdict verdict; /* FOUND, until a step goes wrong */
@@ -268,7 +269,8 @@ static void judge(struct page *p)
     keep_shown(p);
     memcpy(p->after, p->upto, p->upto_len);
     p->after_len = p->upto_len;
-    if (p->more && p->kept < p->limit && p->scans < QUO_PAGE_SCANS_MAX)
+    if (p->more && p->kept < p->limit && p->scans < QUO_PAGE_SCANS_MAX &&
+        p->held < QUO_SCAN_PAGE_MAX)
         go_on(p);
     else
         finish(p);
@@ -376,22 +378,25 @@ static void ask(struct page *p)
     judge(p);
 }
 
-static bool take_item(struct page *p, const struct quo_scan_item *item)
+static enum quo_status take_item(struct page *p, const struct quo_scan_item *item)
 {
     struct candidate *candidate = &p->list[p->count];
 
     *candidate = (struct candidate){.page = p, .entry = {.value_len = item->value_len}};
     if (!quo_entry_key_parse(item->key, &candidate->entry.id))
-        return true;
+        return QUO_OK;
     if (item->record.len > 0) {
+        if (!quo_job_hold(&p->job, item->record.len))
+            return QUO_BUSY;
         candidate->record = malloc(item->record.len);
         if (candidate->record == NULL)
-            return false;
+            return QUO_NO_MEMORY;
+        p->held += item->record.len;
         memcpy(candidate->record, item->record.data, item->record.len);
         candidate->entry.record = quo_slice(candidate->record, item->record.len);
     }
     p->count++;
-    return true;
+    return QUO_OK;
 }
 
 static void take_page(struct page *p, const struct quo_scan_answer *page)
@@ -404,8 +409,9 @@ static void take_page(struct page *p, const struct quo_scan_answer *page)
     if (p->scans == 1 || quo_version_compare(page->sealed, p->sealed) < 0)
         p->sealed = page->sealed;
     for (uint32_t i = 0; i < page->count; i++) {
-        if (!take_item(p, &page->items[i]))
-            fail(p, QUO_VERDICT_REFUSED, QUO_NO_MEMORY);
+        const enum quo_status status = take_item(p, &page->items[i]);
+        if (status != QUO_OK)
+            fail(p, QUO_VERDICT_REFUSED, status);
     }
 }
 

@@ -62,7 +62,8 @@ static bool append(struct list *l, struct quo_slice element)
 
     if (need > l->found_room) {
         const size_t room = QUO_MAX(2 * l->found_room, need + 4096);
-        uint8_t *grown = realloc(l->found, room);
+        uint8_t *grown =
+            quo_job_hold(&l->job, room - l->found_room) ? realloc(l->found, room) : NULL;
         if (grown == NULL)
             return false;
         l->found = grown;
