@@ -338,6 +338,7 @@ static bool keeps_bound(const struct quo_get *get)
 /* Nothing proves how fresh what is shown is: a quorum does. */
 static void ask_quorum(struct quo_get *get, struct quo_effects *effects)
 {
+    QUO_PROBE(READ_BOUND_ESCALATED);
     get->widened = true;
     receipt_of(get)->need = QUO_MAX(get->options.want.r, get->plan.rs);
     if (quo_query_raise(&get->query, &get->plan, receipt_of(get)->need, effects) > 0)

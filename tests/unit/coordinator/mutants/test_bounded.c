@@ -254,6 +254,7 @@ static void no_read_is_older_than_its_bound(void **state)
         failed += w.failed;
     }
     assert_true(alone > 5000 && escalated > 5000 && failed > 50);
+    assert_true(quo_probe_counts[QUO_PROBE_READ_BOUND_ESCALATED] > 1000);
 }
 
 static void assert_caught(enum quo_mutant mutant)
