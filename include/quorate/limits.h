@@ -70,7 +70,7 @@
 #define QUO_EXCHANGE_WINDOW 16u        /* keys being mended at once */
 #define QUO_EXCHANGE_RATE (8u << 20)   /* bytes per second that a node spends on its exchanges */
 #define QUO_DELETE_GRACE_MS 86400000u  /* for which deletes are kept, unless the settings say */
-#define QUO_COLLECT_EVERY_MS 60000u    /* how often a partition's are collected, likewise */
+#define QUO_COLLECT_EVERY_MS 600000u   /* how often a partition's are collected, likewise */
 #define QUO_COLLECT_PAUSE_MS 100u      /* between two questions whether a replica is equal */
 #define QUO_COLLECT_TIMEOUT_MS 60000u  /* of one collection; it is begun anew later */
 

@@ -53,18 +53,20 @@ void quo_collector_wake(struct quo_server *server)
 static void step(struct quo_server *server, struct quo_collecting *c,
                  const struct quo_collect_event *event);
 
-/* A round of all partitions does not come in step. */
-static uint64_t jittered(struct quo_server *server)
+/* Partitions do not come in step, and what failed does not wait so long. */
+static uint64_t pause_of(struct quo_server *server, bool done)
 {
     uint64_t every_us = server->collector->every_us;
-    return every_us / 2 + quo_random(server->env) % (every_us + 1);
+    uint64_t pause_us = done ? every_us : QUO_MIN(every_us, QUO_COLLECT_TIMEOUT_MS * MS);
+    return pause_us / 2 + quo_random(server->env) % (pause_us + 1);
 }
 
-static void end(struct quo_server *server, struct quo_collecting *c, _Atomic uint64_t *counter)
+static void end(struct quo_server *server, struct quo_collecting *c, bool done)
 {
-    quo_count(counter, 1);
+    struct quo_server_stats *stats = &server->stats;
+    quo_count(done ? &stats->collections_done : &stats->collections_given_up, 1);
     c->active = false;
-    server->collector->collect_us[c->partition] = quo_mono_us(server->env) + jittered(server);
+    server->collector->collect_us[c->partition] = quo_mono_us(server->env) + pause_of(server, done);
     quo_collector_wake(server);
 }
 
@@ -128,10 +130,10 @@ static void step(struct quo_server *server, struct quo_collecting *c,
         ask(server, c);
         break;
     case QUO_COLLECT_DONE:
-        end(server, c, &server->stats.collections_done);
+        end(server, c, true);
         break;
     case QUO_COLLECT_GIVEN_UP:
-        end(server, c, &server->stats.collections_given_up);
+        end(server, c, false);
         break;
     }
 }
@@ -276,7 +278,7 @@ static void go_on(struct quo_server *server, struct quo_collecting *c, uint64_t 
 {
     struct quo_collect_event event = {.type = QUO_COLLECT_TIMER, .now_us = now_us};
     if (!quo_entry_equal(&c->entry, &server->partitions[c->partition].entry)) {
-        end(server, c, &server->stats.collections_given_up);
+        end(server, c, false);
         return;
     }
     for (uint8_t i = 0; c->active && i < c->entry.n; i++)
@@ -301,7 +303,7 @@ void quo_collector_end_turn(struct quo_server *server)
     for (size_t i = 0; i < QUO_COLLECTS_MAX; i++) {
         struct quo_collecting *c = &collector->collecting[i];
         if (c->active && resting)
-            end(server, c, &server->stats.collections_given_up);
+            end(server, c, false);
         else if (c->active)
             go_on(server, c, now_us);
     }

@@ -95,6 +95,8 @@ ELSEWHERE |= {"SCAN_PAST_A_PAGE", "SCAN_DROPS_TOMBSTONES", "SCAN_UNREPAIRED"}
 # Of collecting deletes, those that need a message late by more than its sender waits, or a promise
 # that nobody follows up for as long as a delete is kept: tests/unit/server/mutants.
 ELSEWHERE |= {"DROP_IGNORES_PROMISE", "COPY_BELOW_SEAL"}
+# Or one that is just there before a gate: likewise.
+ELSEWHERE |= {"EQUAL_TO_ONE"}
 
 
 def run(program, arguments, budget):

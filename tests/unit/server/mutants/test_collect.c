@@ -22,7 +22,7 @@ uint64_t quo_probe_counts[QUO_PROBE_COUNT];
 #endif
 
 enum {
-    HISTORIES_MUTANT = 4000, /* within which a mutant must be caught */
+    HISTORIES_MUTANT = 10000, /* within which a mutant must be caught */
     KEYS = 8,
     ISSUED_MAX = 256, /* of one key */
     LATES_MAX = 256,
@@ -667,6 +667,7 @@ static void test_rules_matter(void **state)
     } mutants[] = {
         {QUO_MUTANT_FLOOR_NOT_ON_ALL, "FLOOR_NOT_ON_ALL"},
         {QUO_MUTANT_SEAL_WITHOUT_EQUAL, "SEAL_WITHOUT_EQUAL"},
+        {QUO_MUTANT_EQUAL_TO_ONE, "EQUAL_TO_ONE"},
         {QUO_MUTANT_DROP_UNSEALED, "DROP_UNSEALED"},
         {QUO_MUTANT_ABSENT_IS_FLOOR, "ABSENT_IS_FLOOR"},
         {QUO_MUTANT_COPY_BELOW_SEAL, "COPY_BELOW_SEAL"},
