@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "api/runtime/link.h"
 #include "api/runtime/outbox.h"
 #include "quorate/limits.h"
 #include "quorate/rpc.h"
@@ -131,9 +132,23 @@ static void memory_of_a_burst_is_given_back(void **state)
     assert_int_equal(memory_of(&outbox), 0);
 }
 
+/* What is not answered must not count as waiting for an answer, or links fill up. */
+static void only_what_is_answered_is_a_request(void **state)
+{
+    (void)state;
+    assert_true(quo_link_is_request(QUO_MESSAGE_QUERY) && quo_link_is_request(QUO_MESSAGE_FRESH) &&
+                quo_link_is_request(QUO_MESSAGE_FORWARD));
+    assert_false(quo_link_is_request(QUO_MESSAGE_EQUAL) || quo_link_is_request(QUO_MESSAGE_REPLY) ||
+                 quo_link_is_request(QUO_MESSAGE_HELLO));
+    assert_true(quo_link_is_reply(QUO_MESSAGE_FRESHNESS) &&
+                quo_link_is_reply(QUO_MESSAGE_FORWARDED));
+    assert_false(quo_link_is_reply(QUO_MESSAGE_FORWARD) || quo_link_is_reply(QUO_MESSAGE_EQUAL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_what_is_answered_is_a_request),
         cmocka_unit_test(frames_leave_whole_and_in_order),
         cmocka_unit_test(what_is_being_written_stays_in_place),
         cmocka_unit_test(memory_of_a_burst_is_given_back),
