@@ -178,6 +178,9 @@ static void note_forward(struct sim *sim, const struct sim_process *p,
     uint32_t key = sim_key_index(forward.ns, forward.key);
     QUO_REQUIRE(key < SIM_KEYS_MAX);
     uint64_t *limit = &sim->limit[p->number][key];
+    sim_note(sim, "%s is handed a write of \"%s\", above %llx.%llx", sim_process_name(p),
+             sim_key_names[key], (unsigned long long)forward.first.hlc,
+             (unsigned long long)forward.first.node);
     *limit = QUO_MAX(*limit, sim->now + forward.timeout_ms * SIM_MS);
 }
 

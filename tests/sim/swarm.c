@@ -184,6 +184,9 @@ static void draw_mesh(uint64_t seed, struct sim_swarm *s)
     s->collect_every_ms = (uint32_t)sim_between(&rng, 50, 500);
     s->weight_delete = QUO_MAX(s->weight_delete, 2u);
     s->node_clocks = false;
+    /* What names a submission has to be right by less than the grace. */
+    if (has_consensus(s))
+        s->late_permille = s->weight_fault[SIM_FAULT_CLOCK] = 0;
 }
 
 /* Clients that go on from what they have seen and written, whatever proxy they come to. */
