@@ -41,7 +41,7 @@ SPECIAL = {
     "REBUILD_MISSES_WRITES": (LWW, 15000, 0),
     "MEND_NOT_ASKED": (CAS, 300, 0),
     "EPOCH_NOT_TOLD": (LWW, 60000, 0),
-    "SETTLE_IGNORES_FLOOR": (MIXED, 1000, 0),
+    "SETTLE_IGNORES_FLOOR": (MIXED, 15000, 0),
 }
 
 # Clients cannot see these, or hardly ever: a version from the future only makes writers wait, the
