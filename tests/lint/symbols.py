@@ -17,7 +17,7 @@ FORMATTING = re.compile(r"^(__)?v?snprintf(_chk)?$")
 TOOLCHAIN = re.compile(r"^(__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|tsan|gcov|llvm)_.*|"
                        r"__sanitizer_.*|__dso_handle|__popcountdi2|__udivti3|__umodti3|__multi3|"
                        r"__muloti4|__divti3|llvm_.*|__start___.*|__stop___.*)$")
-ALLOCATION = re.compile(r"^(malloc|calloc|realloc|free|qsort|bsearch)$")
+ALLOCATION = re.compile(r"^(malloc|calloc|realloc|aligned_alloc|free|qsort|bsearch)$")
 PARSER = re.compile(r"^yajl_\w+$")
 SIGNING = re.compile(r"^(HMAC|EVP_sha256|CRYPTO_memcmp)$")
 # Reports a broken check and aborts.
