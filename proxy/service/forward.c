@@ -49,8 +49,8 @@ static struct quo_msg_forward message_of(const struct quo_op *op, const struct q
         .opid_low = quo_get_u64(change->opid.bytes + 8),
         .since = change->since,
         .digest = change->digest,
-        .first = quo_version_max(quo_version_max(effect->first, quo_op_above(op)),
-                                 op->origin.first),
+        .first =
+            quo_version_max(quo_version_max(effect->first, quo_op_above(op)), op->origin.first),
         .by = (uint64_t)change->by,
         .min = (uint64_t)change->min,
         .max = (uint64_t)change->max,
