@@ -30,7 +30,7 @@ class Costs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         # A read that waits on a busy machine would ask one replica more.
-        cls.cluster = Cluster(namespaces=NAMESPACES, proxy_settings="hedge_percent = 0;")
+        cls.cluster = Cluster(namespaces=NAMESPACES, proxy_settings="loops = 1; hedge_percent = 0;")
         cls.cluster.start()
         cls.addClassCleanup(cls.cluster.__exit__, None, None, None)
 
