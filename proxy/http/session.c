@@ -1,6 +1,6 @@
 #include "proxy/http/session.h"
 
-#include "proxy/http/session_body.h"
+#include "proxy/http/string_list.h"
 
 #define HEADER "session-token"
 
@@ -125,8 +125,9 @@ bool quo_session_merge(const struct quo_http_request *request,
 
     if (!quo_session_parse(request, secret, &has_header, ret, problem))
         return false;
-    if (request->body.len > 0 && (!check_body(request, problem) ||
-                                  !quo_session_body_parse(request->body, take, &merger, problem)))
+    if (request->body.len > 0 &&
+        (!check_body(request, problem) ||
+         !quo_string_list_parse(request->body, "tokens", take, &merger, problem)))
         return false;
     if (has_header || merger.has_any)
         return true;

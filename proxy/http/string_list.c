@@ -1,13 +1,12 @@
-#include "proxy/http/session_body.h"
+#include "proxy/http/string_list.h"
 
 #include <yajl/yajl_parse.h>
 
-#define WANTED "an object like {\"tokens\": [\"...\", \"...\"]} was expected"
-
-enum place { BEFORE, IN_OBJECT, AT_TOKENS, IN_ARRAY, AFTER_ARRAY, AFTER };
+enum place { BEFORE, IN_OBJECT, AT_MEMBER, IN_ARRAY, AFTER_ARRAY, AFTER };
 
 struct reader {
-    quo_session_take_fn *take;
+    const char *member;
+    quo_string_take_fn *take;
     void *context;
     struct quo_problem *problem;
     bool failed; /* the problem says why */
@@ -16,7 +15,10 @@ struct reader {
 
 static int fail(struct reader *r)
 {
-    quo_problem_set(r->problem, QUO_PROBLEM_BAD_BODY, "The body is not valid: " WANTED ".");
+    quo_problem_set(
+        r->problem, QUO_PROBLEM_BAD_BODY,
+        "The body is not valid: an object like {\"%s\": [\"...\", \"...\"]} was expected.",
+        r->member);
     r->failed = true;
     return 0;
 }
@@ -42,7 +44,7 @@ static int on_map_end(void *context)
 
 static int on_array(void *context)
 {
-    return go(context, AT_TOKENS, IN_ARRAY);
+    return go(context, AT_MEMBER, IN_ARRAY);
 }
 
 static int on_array_end(void *context)
@@ -52,9 +54,11 @@ static int on_array_end(void *context)
 
 static int on_key(void *context, const unsigned char *text, size_t len)
 {
-    if (!quo_slice_equal(quo_slice(text, len), quo_slice_of("tokens")))
-        return fail(context);
-    return go(context, IN_OBJECT, AT_TOKENS);
+    struct reader *r = context;
+
+    if (!quo_slice_equal(quo_slice(text, len), quo_slice_of(r->member)))
+        return fail(r);
+    return go(r, IN_OBJECT, AT_MEMBER);
 }
 
 static int on_string(void *context, const unsigned char *text, size_t len)
@@ -96,10 +100,10 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_array_end,
 };
 
-bool quo_session_body_parse(struct quo_slice body, quo_session_take_fn *take, void *context,
-                            struct quo_problem *problem)
+bool quo_string_list_parse(struct quo_slice body, const char *member, quo_string_take_fn *take,
+                           void *context, struct quo_problem *problem)
 {
-    struct reader r = {.take = take, .context = context, .problem = problem};
+    struct reader r = {.member = member, .take = take, .context = context, .problem = problem};
     yajl_handle handle = yajl_alloc(&callbacks, NULL, &r);
     yajl_status status;
 
