@@ -169,7 +169,8 @@ class Node(Machine):
         self.replica = made.strip()
         self.config.write_text(
             f'data = "{self.disk}/data";\nmap = "{self.world.folder}/map.json";\n'
-            f'admin : {{ host = "{self.address}"; port = {HTTP_PORT}; }};\n{NODE_SETTINGS}')
+            f'admin : {{ host = "{self.address}"; port = {HTTP_PORT}; }};\n{NODE_SETTINGS}'
+            + self.world.collecting())
 
     def mount(self):
         if self.world.volumes:
@@ -299,6 +300,11 @@ class World:
         self.proxies = [Proxy(self, f"proxy-{i}", "quorate-proxy", f"10.77.0.{100 + i}")
                         for i in range(1, options["proxies"] + 1)]
         self.machines = self.nodes + self.proxies
+
+    def collecting(self):
+        """What nodes are told of deletes, if they are to be collected while the run lasts."""
+        grace = self.options["grace"]
+        return f"delete_grace_ms = {grace * 1000:.0f};\ncollect_every_ms = 2000;\n" if grace else ""
 
     def build(self):
         """Everything but the processes. The bridge is in the sandbox's own network."""
