@@ -69,6 +69,7 @@
 #define QUO_EXCHANGE_TIMEOUT_MS 5000u  /* for each answer of the peer */
 #define QUO_EXCHANGE_WINDOW 16u        /* keys being mended at once */
 #define QUO_EXCHANGE_RATE (8u << 20)   /* bytes per second that a node spends on its exchanges */
+#define QUO_MEND_OVERHEAD 8192u        /* bytes that a key mended counts for besides its own */
 #define QUO_DELETE_GRACE_MS 86400000u  /* for which deletes are kept, unless the settings say */
 #define QUO_COLLECT_EVERY_MS 600000u   /* how often a partition's are collected, likewise */
 #define QUO_COLLECT_PAUSE_MS 100u      /* between two questions whether a replica is equal */
@@ -79,6 +80,7 @@
 #define QUO_HINTS_MAX 1000000u    /* kept on one node for one target */
 #define QUO_HINT_BYTES_MAX (1024u * 1024 * 1024) /* of them, keys and records */
 #define QUO_HINT_RATE (8u << 20)                 /* bytes per second that a node delivers */
+#define QUO_HINT_OVERHEAD QUO_MEND_OVERHEAD      /* that each counts for besides its own */
 #define QUO_HINT_LANES 4u                        /* targets that it delivers to at once */
 #define QUO_HINT_WINDOW 32u                      /* to each of them, not answered yet */
 #define QUO_HINT_BATCH_MAX 256u                  /* hints read at once */

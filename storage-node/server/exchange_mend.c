@@ -319,6 +319,7 @@ void quo_mend_go_on(struct quo_server *server)
            quo_exchanges_may_work(server)) {
         struct quo_difference *difference = keys->differences;
         keys->differences = difference->next;
+        quo_exchanges_spend(server, QUO_MEND_OVERHEAD);
         begin(server, difference);
     }
 }

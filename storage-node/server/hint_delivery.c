@@ -73,7 +73,7 @@ static uint64_t send_store(struct quo_server *server, const struct quo_hint_lane
                                (struct quo_version){quo_wall_ms(server->env) << 16, 1});
     uint64_t id = quo_mesh_id(server, QUO_MESH_HINTS);
     server->mesh->ops->seal(server->mesh, peer, QUO_MESSAGE_STORE, id);
-    quo_handoff_spend(&server->hints->handoff, QUO_FRAME_HEADER + len);
+    quo_handoff_spend(&server->hints->handoff, QUO_FRAME_HEADER + len + QUO_HINT_OVERHEAD);
     return id;
 }
 
