@@ -317,7 +317,7 @@ static void test_a_lot_takes_its_time(void **state)
             cluster_run(&c, 10000);
     }
     cluster_run(&c, SECOND_US);
-    uint64_t began_us = c.mono_us, size = (uint64_t)keys * sizeof value;
+    uint64_t began_us = c.mono_us, size = (uint64_t)keys * (sizeof value + QUO_MEND_OVERHEAD);
     link_set(&c, 0, 1, true);
     while (NODE_STAT(&c, 0, mends_pushed) + NODE_STAT(&c, 0, mends_pulled) < keys &&
            c.mono_us < began_us + 10 * MINUTE_US)
