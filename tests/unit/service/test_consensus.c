@@ -286,6 +286,36 @@ static void an_operation_is_named_before_its_first_ballot(void **state)
     assert_false(quo_opid_equal(&a.response.opid, &b.response.opid));
 }
 
+/* The moment that the link of a write names which reached nobody. */
+static uint64_t named_in_vain(void)
+{
+    struct quo_request put = world_request(&w, 0, QUO_REQUEST_PUT, "k", "one");
+
+    put.consistency.timeout_ms = 50;
+    world_submit(&w, 0, &put, &a);
+    world_lose(&w, QUO_MESSAGE_PREP);
+    world_pass(&w, 60);
+    assert_int_equal(a.calls, 1);
+    assert_int_not_equal(a.response.outcome, QUO_APPLIED);
+    return a.response.since;
+}
+
+/* Nobody has judged the clock that named it: were it ahead, what is resolved by that moment later
+ * could miss the write's own past. */
+static void a_link_goes_by_clocks_that_were_heard(void **state)
+{
+    (void)state;
+    struct quo_request get = world_request(&w, 0, QUO_REQUEST_GET, "k", NULL);
+
+    assert_int_equal(named_in_vain(), 1);
+    world_do(&w, 0, &get, &b);
+    uint64_t named = named_in_vain();
+    assert_in_range(named >> 16, w.wall_ms - 100, w.wall_ms);
+    w.services[0].skew_ms = 20000;
+    named = named_in_vain();
+    assert_in_range(named >> 16, w.wall_ms - 100, w.wall_ms + QUO_SKEW_MAX_MS);
+}
+
 static void a_clock_that_is_ahead_is_corrected(void **state)
 {
     (void)state;
@@ -486,6 +516,7 @@ int main(void)
         TEST(counters_and_patches_answer_what_they_made),
         TEST(a_keyed_write_happens_once),
         TEST(an_operation_is_named_before_its_first_ballot),
+        TEST(a_link_goes_by_clocks_that_were_heard),
         TEST(a_clock_that_is_ahead_is_corrected),
         TEST(resolving_fences_what_did_not_happen),
         TEST(a_read_settles_what_was_interrupted),
