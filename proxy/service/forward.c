@@ -268,8 +268,7 @@ static void note_clock(struct quo_service *service, const struct quo_msg_forward
 
     if (m->verdict != QUO_VERDICT_WRITTEN || is_old)
         return;
-    service->heard_ms = quo_version_ms(m->version);
-    service->heard_us = QUO_MAX(quo_mono_us(service->env), 1);
+    quo_hear_clock(service, quo_version_ms(m->version));
 }
 
 static void on_answer(struct quo_service *service, struct quo_op *op,

@@ -24,8 +24,7 @@ static void observe_clocks(struct quo_service *service, const struct quo_msg_rep
     quo_hlc_observe(&service->clock, reply->version.hlc, wall_ms);
     if (reply->now_ms < UINT64_C(1) << 48) {
         quo_hlc_observe(&service->clock, reply->now_ms << 16, wall_ms);
-        service->heard_ms = reply->now_ms;
-        service->heard_us = QUO_MAX(quo_mono_us(service->env), 1);
+        quo_hear_clock(service, reply->now_ms);
     }
 }
 

@@ -60,6 +60,13 @@ static inline struct quo_version quo_tick(struct quo_service *service, struct qu
                         quo_mono_us(service->env));
 }
 
+/* A clock that replicas go by reads `ms`. */
+static inline void quo_hear_clock(struct quo_service *service, uint64_t ms)
+{
+    service->heard_ms = ms;
+    service->heard_us = QUO_MAX(quo_mono_us(service->env), 1);
+}
+
 /* The moment, ms, that decides whether a value has expired: no earlier than anything that this loop
  * was shown, clocks of replicas included. */
 static inline uint64_t quo_now_ms(const struct quo_service *service)
