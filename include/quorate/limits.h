@@ -94,6 +94,7 @@
 #define QUO_SCAN_BYTES_MAX (1024u * 1024) /* bytes of them; a longer record shows its size only */
 #define QUO_SCAN_READ_MAX (4u * 1024 * 1024)     /* bytes read for one without records */
 #define QUO_NODE_SCANS_MAX 64u                   /* such answers in the making on one node */
+#define QUO_NODE_SCANS_WAITING_MAX 1024u         /* waiting for their turn; more are refused */
 #define QUO_SCANS_MAX 256u                       /* scans under way on one loop of a proxy */
 #define QUO_SCAN_ROUNDS_MAX 64u                  /* times that one of them asks replicas */
 #define QUO_SCAN_PAGE_MAX (4u * 1024 * 1024)     /* bytes found, after which it asks no more */

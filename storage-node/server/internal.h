@@ -181,6 +181,8 @@ struct quo_server {
     struct quo_digesting *digesting; /* NULL: none is under way */
     struct quo_scanning *scans;      /* under way */
     uint32_t scan_count;
+    struct quo_scanning *scans_waiting, *scan_last_waiting; /* for their turn, oldest first */
+    uint32_t scan_waiting_count;
     struct quo_overlay overlay;
     struct quo_group *groups, *last_group; /* oldest first */
     struct quo_group *spare_groups;

@@ -1,4 +1,5 @@
-/* SCAN: shows the durable records of a run of keys, read off the loop. */
+/* SCAN: shows the durable records of a run of keys, read off the loop. So many at once; others wait
+ * for their turn. */
 #include <stdlib.h>
 
 #include "quorate/scan.h"
@@ -135,6 +136,8 @@ static void answer(struct quo_scanning *scanning)
         quo_reply_status(server, request->peer, request->id, status);
 }
 
+static void start_waiting(struct quo_server *server);
+
 static void was_read(struct quo_load *load)
 {
     struct quo_scanning *scanning = load->context;
@@ -151,6 +154,7 @@ static void was_read(struct quo_load *load)
     take_out(scanning);
     server->store->ops->range_release(server->store, &scanning->range);
     free(scanning);
+    start_waiting(server);
 }
 
 /* The first storage key past those with the prefix. There is one: a collection's number, the
@@ -180,57 +184,112 @@ static size_t first(const struct quo_request *request, uint8_t *out)
     return len + 1;
 }
 
-/* Without records in the answer little of each is needed, but where its value begins depends on
- * the length of its ring. */
-static void start(struct quo_scanning *scanning, const struct quo_request *request)
+static struct quo_scanning *make(struct quo_server *server, const struct quo_request *request)
 {
-    struct quo_server *server = scanning->server;
-    struct quo_request *own = &scanning->request;
+    struct quo_scanning *scanning = malloc(sizeof *scanning);
 
-    *own = *request;
+    if (scanning == NULL)
+        return NULL;
+    scanning->next = NULL;
+    scanning->server = server;
+    scanning->request = *request;
+    struct quo_request *own = &scanning->request;
     memcpy(scanning->prefix, request->key.data, request->key.len);
     own->key = quo_slice(scanning->prefix, request->key.len);
     if (request->record.len > 0)
         memcpy(scanning->after, request->record.data, request->record.len);
     own->record = quo_slice(scanning->after, request->record.len);
     own->value_max = QUO_MIN(own->value_max, QUO_SCAN_BYTES_MAX);
+    return scanning;
+}
+
+/* Without records in the answer little of each is needed, but where its value begins depends on
+ * the length of its ring. */
+static void start(struct quo_scanning *scanning)
+{
+    struct quo_server *server = scanning->server;
+    const struct quo_request *request = &scanning->request;
+
     scanning->range = (struct quo_range){
         .load = {.family = QUO_FAMILY_DATA, .done = was_read, .context = scanning},
-        .lo = quo_slice(scanning->lo, first(own, scanning->lo)),
-        .hi = quo_slice(scanning->hi, past(own->key, scanning->hi)),
-        .count_max = own->count_max,
-        .bytes_max = own->value_max > 0 ? QUO_SCAN_BYTES_MAX : QUO_SCAN_READ_MAX,
-        .value_max = QUO_MAX(own->value_max, QUO_RECORD_OVERHEAD_MAX),
+        .lo = quo_slice(scanning->lo, first(request, scanning->lo)),
+        .hi = quo_slice(scanning->hi, past(request->key, scanning->hi)),
+        .count_max = request->count_max,
+        .bytes_max = request->value_max > 0 ? QUO_SCAN_BYTES_MAX : QUO_SCAN_READ_MAX,
+        .value_max = QUO_MAX(request->value_max, QUO_RECORD_OVERHEAD_MAX),
     };
-    scanning->sealed = quo_server_sealed(server, own->partition);
+    scanning->sealed = quo_server_sealed(server, request->partition);
     scanning->next = server->scans;
     server->scans = scanning;
     server->scan_count++;
     server->store->ops->range(server->store, &scanning->range);
 }
 
+/* Whether it may read now; otherwise it was answered, or is held until the node has adopted the
+ * epoch, as a QUERY is. */
+static bool may_read(struct quo_server *server, struct quo_request *request)
+{
+    if (!quo_request_admit(server, request))
+        return false;
+    struct quo_group *adopting = server->partitions[request->partition].adopting;
+    if (adopting == NULL || QUO_MUTANT(ANSWER_BEFORE_ADOPTED))
+        return true;
+    if (!quo_group_hold(adopting, request))
+        quo_reply_status(server, request->peer, request->id, QUO_BUSY);
+    return false;
+}
+
+static struct quo_scanning *take_waiting(struct quo_server *server)
+{
+    struct quo_scanning *first_waiting = server->scans_waiting;
+
+    if (first_waiting != NULL) {
+        server->scans_waiting = first_waiting->next;
+        server->scan_waiting_count--;
+    }
+    return first_waiting;
+}
+
+static void start_waiting(struct quo_server *server)
+{
+    while (server->scan_count < QUO_NODE_SCANS_MAX) {
+        struct quo_scanning *scanning = take_waiting(server);
+        if (scanning == NULL)
+            return;
+        if (may_read(server, &scanning->request))
+            start(scanning);
+        else
+            free(scanning);
+    }
+}
+
+static void wait(struct quo_scanning *scanning)
+{
+    struct quo_server *server = scanning->server;
+
+    if (server->scans_waiting == NULL)
+        server->scans_waiting = scanning;
+    else
+        server->scan_last_waiting->next = scanning;
+    server->scan_last_waiting = scanning;
+    server->scan_waiting_count++;
+}
+
 void quo_scan_run(struct quo_server *server, const struct quo_request *came)
 {
     struct quo_request request = *came;
-
-    if (!quo_request_admit(server, &request))
-        return;
-    struct quo_group *adopting = server->partitions[request.partition].adopting;
-    if (adopting != NULL && !QUO_MUTANT(ANSWER_BEFORE_ADOPTED)) {
-        /* As of a QUERY. */
-        if (!quo_group_hold(adopting, &request))
-            quo_reply_status(server, request.peer, request.id, QUO_BUSY);
-        return;
-    }
     struct quo_scanning *scanning = NULL;
-    if (server->scan_count < QUO_NODE_SCANS_MAX)
-        scanning = malloc(sizeof *scanning);
-    if (scanning == NULL) {
-        quo_reply_status(server, request.peer, request.id, QUO_BUSY);
+
+    if (!may_read(server, &request))
         return;
-    }
-    scanning->server = server;
-    start(scanning, &request);
+    if (server->scan_waiting_count < QUO_NODE_SCANS_WAITING_MAX)
+        scanning = make(server, &request);
+    if (scanning == NULL)
+        quo_reply_status(server, request.peer, request.id, QUO_BUSY);
+    else if (server->scan_count < QUO_NODE_SCANS_MAX)
+        start(scanning);
+    else
+        wait(scanning);
 }
 
 static bool is_proper(const struct quo_msg_scan *message)
@@ -279,4 +338,6 @@ void quo_scannings_free(struct quo_server *server)
         free(scanning);
     }
     server->scan_count = 0;
+    for (struct quo_scanning *s = take_waiting(server); s != NULL; s = take_waiting(server))
+        free(s);
 }

@@ -434,18 +434,43 @@ static void failures_of_the_disk_are_told(void **state)
     expect(&h, id, QUO_BUSY);
 }
 
-static void only_so_many_at_once(void **state)
+static void only_so_many_read_at_once_and_others_wait(void **state)
 {
     (void)state;
+    const uint32_t all = QUO_NODE_SCANS_MAX + QUO_NODE_SCANS_WAITING_MAX;
+
     put_some(NS_LWW, "a");
-    for (uint32_t i = 0; i < QUO_NODE_SCANS_MAX; i++)
+    for (uint32_t i = 0; i < all; i++)
         send(scan_of(NS_LWW, ""));
     assert_false(quo_server_idle(h.server));
     expect(&h, send(scan_of(NS_LWW, "")), QUO_BUSY);
     settle(&h);
-    assert_int_equal(got.count, QUO_NODE_SCANS_MAX);
+    assert_int_equal(got.count, all);
     assert_true(quo_server_idle(h.server));
     scan(scan_of(NS_LWW, ""));
+}
+
+static void an_epoch_that_comes_while_it_waits_is_obeyed(void **state)
+{
+    uint64_t id = 0;
+
+    (void)state;
+    put_some(NS_LWW, "a");
+    for (uint32_t i = 0; i <= QUO_NODE_SCANS_MAX; i++)
+        id = send(scan_of(NS_LWW, ""));
+    h.entry = entry_of(3, SELF, SECOND, THIRD);
+    query(&h, "a");
+    settle(&h);
+    expect(&h, id, QUO_WRONG_EPOCH);
+    assert_int_equal(got.count, 0);
+}
+
+static void a_node_that_ends_forgets_those_that_wait(void **state)
+{
+    (void)state;
+    put_some(NS_LWW, "a");
+    for (uint32_t i = 0; i < QUO_NODE_SCANS_MAX + 10; i++)
+        send(scan_of(NS_LWW, ""));
 }
 
 static void an_outbox_that_is_full_loses_the_answer(void **state)
@@ -490,7 +515,9 @@ int main(void)
         TEST(epochs_are_obeyed),
         TEST(an_epoch_that_comes_while_it_reads_is_obeyed),
         TEST(failures_of_the_disk_are_told),
-        TEST(only_so_many_at_once),
+        TEST(only_so_many_read_at_once_and_others_wait),
+        TEST(an_epoch_that_comes_while_it_waits_is_obeyed),
+        TEST(a_node_that_ends_forgets_those_that_wait),
         TEST(an_outbox_that_is_full_loses_the_answer),
         TEST(draining_nodes_still_show),
     };
