@@ -156,10 +156,19 @@ static void on_scan(void *context, const struct quo_scan_answer *page)
 
 /* The window */
 
-static void ask(struct list *l)
+/* Listings share the room that a loop has for scans: each leaves most of it to others, so that
+ * there is a window for all of them, if a small one. */
+static uint32_t next_window(const struct list *l)
 {
     const uint32_t left = l->job.service->map->partition_count - l->partition;
-    const uint32_t count = QUO_MIN(l->window, left);
+    const uint32_t room = QUO_SCANS_MAX - l->job.service->scans.count;
+
+    return QUO_MIN(QUO_MIN(l->window, left), QUO_MAX(room / QUO_LIST_WINDOW, 1u));
+}
+
+static void ask(struct list *l)
+{
+    const uint32_t count = next_window(l);
     struct quo_scan_request request = {
         .ns = l->ns,
         .prefix = quo_slice(l->prefix, l->prefix_len),

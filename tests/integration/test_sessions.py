@@ -133,6 +133,7 @@ class Sessions(ClusterTest):
 
     def test_deletions_are_seen(self):
         session = self.session()
+        session.get(self.prefix)
         session.put(self.prefix, "x", "level=all")
         gone, _, _ = session.request("DELETE", target(NAMESPACE, self.prefix, "level=session"))
         self.assertEqual(gone.status, 204, gone)

@@ -12,7 +12,7 @@
 
 #include "proxy/service/service.h"
 
-#define FAKE_FRAMES_MAX 512
+#define FAKE_FRAMES_MAX 16384
 
 struct fake_frame {
     uint64_t peer;

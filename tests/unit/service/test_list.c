@@ -332,6 +332,22 @@ static void scans_that_cannot_be_begun_are_a_refusal(void **state)
         quo_service_scan_abandon(w.f.service, tickets[i]);
 }
 
+static void many_at_once_share_the_room_for_scans(void **state)
+{
+    enum { LISTINGS = 60, KEYS = 3 };
+
+    (void)state;
+    put_many(KEYS);
+    const struct quo_list_request request = request_of("", 200);
+    for (int i = 0; i < LISTINGS; i++)
+        start(&request);
+    scan_serve(&w);
+    assert_int_equal(got.calls, LISTINGS);
+    assert_int_equal(got.count, LISTINGS * KEYS);
+    assert_int_equal(got.verdict, QUO_VERDICT_FOUND);
+    assert_false(got.more);
+}
+
 static void a_service_that_ends_drops_its_listings(void **state)
 {
     (void)state;
@@ -365,6 +381,7 @@ int main(void)
         TEST(gaps_end_the_page),
         TEST(abandoned_listings_end),
         TEST(scans_that_cannot_be_begun_are_a_refusal),
+        TEST(many_at_once_share_the_room_for_scans),
         TEST(a_service_that_ends_drops_its_listings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
