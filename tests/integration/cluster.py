@@ -54,13 +54,38 @@ def wait_until(condition, seconds, what):
         time.sleep(0.02)
 
 
+class Threads:
+    """Runs function(0) to function(count - 1) beside a block. At its end `stop` is set, for those
+    who go on until then; all are waited for, and the first exception of theirs is raised."""
+
+    def __init__(self, function, count):
+        self.stop, self.problems = threading.Event(), []
+        self.threads = [threading.Thread(target=self._run, args=(function, number))
+                        for number in range(count)]
+
+    def _run(self, function, number):
+        try:
+            function(number)
+        except BaseException as problem:  # raised again where it can fail the test
+            self.problems.append(problem)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+        if self.problems and kind is None:
+            raise self.problems[0]
+
+
 def in_threads(function, count):
     """Runs function(0) to function(count - 1) at once and waits for all."""
-    threads = [threading.Thread(target=function, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with Threads(function, count):
+        pass
 
 
 class Ports:

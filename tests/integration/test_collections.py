@@ -3,12 +3,11 @@
 """Timelines and sets: what many write at once is there once, in order, page by page."""
 import json
 import random
-import threading
 import unittest
 import urllib.parse
 
 from client import new_key
-from cluster import ClusterTest, in_threads, wait_until
+from cluster import ClusterTest, Threads, in_threads, wait_until
 
 
 class CollectionTest(ClusterTest):
@@ -328,11 +327,11 @@ class Complete(CollectionTest):
 
     def test_nothing_turns_up_that_was_said_to_be_complete(self):
         """While clients append, what stands at or before `complete-before` stays what it is."""
-        stop, known, problems = threading.Event(), {}, []
+        known, problems = {}, []
 
         def write(number):
             client = self.cluster.client()
-            while not stop.is_set():
+            while not writers.stop.is_set():
                 query = "level=strong" if number % 2 else "level=eventual"
                 headers = new_key() if number < 2 else {}
                 for _ in range(1 + number % 2):
@@ -349,10 +348,8 @@ class Complete(CollectionTest):
                 complete = min(complete or sealed, sealed) if sealed else None
             return complete, {i for i in entries if complete and i[:32] <= complete}
 
-        writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-        for writer in writers:
-            writer.start()
-        try:
+        writers = Threads(write, 4)
+        with writers:
             def looked_enough():
                 complete, entries = read()
                 for before, then in known.items():
@@ -364,10 +361,6 @@ class Complete(CollectionTest):
                 return len([1 for entries in known.values() if len(entries) > 20]) >= 5
 
             wait_until(looked_enough, 60, "five times complete")
-        finally:
-            stop.set()
-            for writer in writers:
-                writer.join()
         self.assertEqual(problems, [])
 
     def test_a_deleted_entry_stays_deleted_when_that_is_forgotten(self):

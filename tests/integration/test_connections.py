@@ -6,13 +6,12 @@ import re
 import resource
 import socket
 import struct
-import threading
 import time
 import unittest
 
 import http2
 from client import target
-from cluster import PATIENCE, Cluster, ClusterTest, wait_until
+from cluster import PATIENCE, Cluster, ClusterTest, Threads, wait_until
 
 LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -312,23 +311,19 @@ class TheEnd(unittest.TestCase):
             read_answer(idle[0])
             answers = []
 
-            def get():
+            def get(_):
                 answers.append(cluster.client().get("key", "level=strong&timeout=8s"))
 
-            readers = [threading.Thread(target=get) for _ in range(5)]
             for node in cluster.nodes:
                 node.pause()
-            for reader in readers:
-                reader.start()
-            wait_until(lambda: metric(proxy, "quo_http_requests_waiting") == 6, 10,
-                       "all wait, and the one that asks")
-            proxy.process.terminate()
-            wait_until(lambda: "proxy.stopping" in proxy.log(), 10, "it stops")
-            wait_until(lambda: not self.accepts(proxy), 10, "nobody is accepted")
-            for node in cluster.nodes:
-                node.resume()
-            for reader in readers:
-                reader.join()
+            with Threads(get, 5):
+                wait_until(lambda: metric(proxy, "quo_http_requests_waiting") == 6, 10,
+                           "all wait, and the one that asks")
+                proxy.process.terminate()
+                wait_until(lambda: "proxy.stopping" in proxy.log(), 10, "it stops")
+                wait_until(lambda: not self.accepts(proxy), 10, "nobody is accepted")
+                for node in cluster.nodes:
+                    node.resume()
             self.assertEqual([a.body for a in answers], [b"value"] * 5)
             self.assertEqual({a.headers["Connection"] for a in answers}, {"close"})
             self.assertEqual(proxy.process.wait(15), 0)

@@ -3,12 +3,11 @@
 """Counters of kind crdt: each replica adds to its own part, and nothing is added twice."""
 import random
 import re
-import threading
 import time
 import unittest
 
 from client import new_key
-from cluster import ClusterTest, in_threads, wait_until
+from cluster import ClusterTest, Threads, in_threads, wait_until
 
 MOST, LEAST = 2**63 - 1, -2**63
 
@@ -216,25 +215,21 @@ class AwayTest(CounterTest):
         for counter in counters:
             self.assert_added(self.client.add(counter, 0, "level=quorum&timeout=10s"))
         sums = [dict.fromkeys(counters, 0) for _ in range(6)]
-        stop, problems = threading.Event(), []
+        problems = []
 
         def add(number):
             chance = random.Random(number)
             clients = [self.cluster.client(proxy=proxy, namespace=self.namespace)
                        for proxy in range(2)]
-            while not stop.is_set():
+            while not adders.stop.is_set():
                 counter, by = chance.choice(counters), chance.randrange(-100, 200)
                 sums[number][counter] += by
                 problems.extend(self.add_once(clients, chance, counter, by))
 
-        thread = threading.Thread(target=in_threads, args=(add, len(sums)))
-        thread.start()
-        try:
+        adders = Threads(add, len(sums))
+        with adders:
             # In the main thread: what another one starts dies with that.
             self.kill_one_after_the_other()
-        finally:
-            stop.set()
-            thread.join()
         self.assertEqual(problems, [])
         wait_until(self.cluster.reaches_all, 30, "all three answer")
         for counter in counters:

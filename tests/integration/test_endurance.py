@@ -3,11 +3,10 @@
 """Memory stays flat over many operations and many idle connections."""
 import resource
 import socket
-import threading
 import unittest
 
 from client import Client
-from cluster import PATIENCE, Cluster
+from cluster import PATIENCE, Cluster, in_threads
 
 MIB = 1024 * 1024
 
@@ -27,11 +26,7 @@ def work(cluster, operations, keys=1000, workers=8):
                 problems.append(repr(answer))
         client.close()
 
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(workers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(run, workers)
     return problems
 
 

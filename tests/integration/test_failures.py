@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 # labels: integration full
 """Nodes that die, hang and come back: what was acknowledged stays, what cannot be is said."""
-import threading
 import time
 import unittest
 
-from cluster import PATIENCE, Cluster, ClusterTest, wait_until
+from cluster import PATIENCE, Cluster, ClusterTest, Threads, wait_until
 
 # What an answer may take beyond the timeout it was given, on a busy machine.
 SLACK = 2 * PATIENCE
@@ -185,12 +184,12 @@ class RollingRestart(unittest.TestCase):
 
     def test_writers_notice_nothing(self):
         with Cluster(proxies=1) as cluster:
-            stop, problems, written = threading.Event(), [], {}
+            problems, written = [], {}
 
             def write(number):
                 client = cluster.client(namespace=self.namespace)
                 i = 0
-                while not stop.is_set():
+                while not writers.stop.is_set():
                     key, value = f"{number}-{i % 20}", b"%d" % i
                     answer = client.put(key, value, "level=strong&timeout=10s")
                     if answer.status != 204:
@@ -198,18 +197,12 @@ class RollingRestart(unittest.TestCase):
                     written[key] = value
                     i += 1
 
-            writers = [threading.Thread(target=write, args=(n,)) for n in range(4)]
-            for writer in writers:
-                writer.start()
-            try:
+            writers = Threads(write, 4)
+            with writers:
                 for node in cluster.nodes:
                     self.assertEqual(node.terminate(), 0)
                     node.start()
                     wait_until(cluster.reaches_all, 30, f"{node.name} answers the proxy again")
-            finally:
-                stop.set()
-                for writer in writers:
-                    writer.join()
             self.assertEqual(problems, [])
             client = cluster.client(namespace=self.namespace)
             for key, value in written.items():

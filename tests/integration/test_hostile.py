@@ -5,13 +5,12 @@ import os
 import random
 import socket
 import struct
-import threading
 import time
 import unittest
 
 import http2
 from client import target
-from cluster import PATIENCE, ClusterTest, wait_until
+from cluster import PATIENCE, ClusterTest, Threads, wait_until
 
 # The longest that a connection may sit in a request without getting on.
 CUT_SECONDS = 20
@@ -230,10 +229,8 @@ class HostilePeers(Bystanders):
                         pass
 
     def test_garbage_while_clients_work(self):
-        stop = threading.Event()
-
-        def flood():
-            while not stop.is_set():
+        def flood(_):
+            while not flooders.stop.is_set():
                 for payload in self.payloads():
                     try:
                         with socket.create_connection(
@@ -242,17 +239,11 @@ class HostilePeers(Bystanders):
                     except OSError:
                         pass
 
-        flooders = [threading.Thread(target=flood) for _ in range(2)]
-        for flooder in flooders:
-            flooder.start()
-        try:
+        flooders = Threads(flood, 2)
+        with flooders:
             for i in range(300):
                 put = self.client.put(f"{self.prefix}{i}", b"%d" % i, "level=strong&timeout=10s")
                 self.assertEqual(put.status, 204, put)
-        finally:
-            stop.set()
-            for flooder in flooders:
-                flooder.join()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # labels: integration
 """Idempotency-Key: a write that is sent again, anywhere, takes effect once."""
-import threading
 import unittest
 import uuid
 
 from client import new_key
-from cluster import NAMESPACES, PATIENCE, Cluster, ClusterTest, in_threads, wait_until
+from cluster import (NAMESPACES, PATIENCE, Cluster, ClusterTest, Threads, in_threads,
+                     wait_until)
 
 REPLAYED = "Idempotent-Replayed"
 KEYS_MAX = 224  # that one record remembers
@@ -186,7 +186,7 @@ class Crashes(unittest.TestCase):
                     self.add_through_crashes(cluster, namespace)
 
     def add_through_crashes(self, cluster, namespace):
-        counts, wrong, stopping = [0] * 4, [], threading.Event()
+        counts, wrong = [0] * 4, []
 
         def hot():
             """All add to one key, and after a while to the next: none remembers for ever."""
@@ -195,7 +195,7 @@ class Crashes(unittest.TestCase):
         def add(number):
             clients = [cluster.client(proxy, namespace=namespace) for proxy in range(2)]
             turn = number
-            while not stopping.is_set():
+            while not adders.stop.is_set():
                 key, name, answer = hot(), new_key(), None
                 while answer is None or answer.status in (503, 504):
                     answer = clients[turn % 2].add(key, 1, headers=name)
@@ -216,15 +216,9 @@ class Crashes(unittest.TestCase):
                 node.start()
                 wait_until(lambda: all(cluster.reaches_all(p) for p in range(2)), 60, "all back")
 
-        adders = [threading.Thread(target=add, args=(number,)) for number in range(len(counts))]
-        for adder in adders:
-            adder.start()
-        try:
+        adders = Threads(add, len(counts))
+        with adders:
             crash()
-        finally:
-            stopping.set()
-            for adder in adders:
-                adder.join()
         self.assertEqual(wrong, [])
         client, last = cluster.client(namespace=namespace), int(hot().split("-")[1])
         answers = [client.get(f"hot-{i}", "timeout=20s") for i in range(last + 1)]

@@ -4,13 +4,12 @@
 import random
 import re
 import socket
-import threading
 import time
 import unittest
 import urllib.parse
 
 from client import PROBLEM_FIELDS
-from cluster import ClusterTest, wait_until
+from cluster import ClusterTest, Threads, wait_until
 
 NEXT = re.compile(r'<([^>]*)>; rel="next"$')
 
@@ -145,13 +144,12 @@ class Listing(ClusterTest):
         stays = {f"{self.prefix}stays-{i}" for i in range(60)}
         for key in stays:
             self.put(key)
-        over = threading.Event()
         writes = []
 
-        def write():
+        def write(_):
             client = self.cluster.client()
             try:
-                while not over.is_set():
+                while not writers.stop.is_set():
                     key = f"{self.prefix}comes-{random.randrange(200)}"
                     if random.random() < 0.5:
                         writes.append(client.put(key, b"x", "level=strong&timeout=5s").status)
@@ -159,18 +157,13 @@ class Listing(ClusterTest):
                         writes.append(client.delete(key, "level=strong&timeout=5s").status)
             finally:
                 client.close()
-        writers = [threading.Thread(target=write) for _ in range(2)]
-        for writer in writers:
-            writer.start()
-        try:
+
+        writers = Threads(write, 2)
+        with writers:
             for limit in (1, 5, 17, 100, 1000):
                 keys = [key["key"] for key in self.pages(self.prefixed(f"&limit={limit}"))]
                 self.assertEqual(len(keys), len(set(keys)))
                 self.assertEqual(set(keys) & stays, stays)
-        finally:
-            over.set()
-            for writer in writers:
-                writer.join()
         self.assertGreater(len(writes), 10)
         self.assertEqual(set(writes), {204})
 
