@@ -5,6 +5,7 @@
 --   cas  read once, then write what was read plus one if nobody else did, and again from what the
 --        refusal shows
 package.path = package.path .. ";" .. os.getenv("QUORATE_BENCH_LUA") .. "/?.lua"
+local report = require("report")
 
 local KEY = "aG90" -- "hot" in base64
 local RANGE = '{"request_range":{"key":"' .. KEY .. '"}}'
@@ -93,9 +94,9 @@ function done(summary, latency)
    table.sort(counts)
    local errors = summary.errors
    io.write(string.format(
-      'RESULT {"requests": %d, "us": %d, "p50_us": %d, "p99_us": %d, "attempts": %d, ' ..
-      '"slowest": %d, "median": %d, "refused": %d, "broken": %d}\n',
-      total, summary.duration, latency:percentile(50), latency:percentile(99), summary.requests,
-      counts[1], counts[math.ceil(#counts / 2)], broken,
+      'RESULT {"requests": %d, "us": %d, %s, "attempts": %d, "slowest": %d, "median": %d, ' ..
+      '"refused": %d, "broken": %d}\n',
+      total, summary.duration, report.latencies(latency), summary.requests, counts[1],
+      counts[math.ceil(#counts / 2)], broken,
       errors.connect + errors.read + errors.write + errors.timeout))
 end
