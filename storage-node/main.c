@@ -13,6 +13,7 @@
 #include "storage-node/admin/admin.h"
 #include "storage-node/engine/engine.h"
 #include "storage-node/engine/identity.h"
+#include "storage-node/engine/store_cached.h"
 #include "storage-node/server/server.h"
 
 #define WHY_MAX 2048u
@@ -54,7 +55,8 @@ static struct node {
     uint16_t port;             /* where it takes frames */
     uint32_t epoch;
     struct quo_loop *loop;
-    struct quo_store *store;
+    struct quo_store *engine;
+    struct quo_store *store; /* the engine, or what remembers its records */
     struct quo_acceptor *acceptor;
     struct quo_map *map;
     struct quo_peers *peers; /* the other nodes */
@@ -193,7 +195,17 @@ static bool uses_rocksdb(void)
 static const char *engine_failure(void *context)
 {
     (void)context;
-    return uses_rocksdb() ? quo_store_rocksdb_failure(node.store) : "";
+    return uses_rocksdb() ? quo_store_rocksdb_failure(node.engine) : "";
+}
+
+#define QUO_FIGURE(field, type, metric, help)                                                      \
+    quo_metric_head(text, metric, type, help);                                                     \
+    quo_metric_value(text, metric, "", figures.field);
+
+static void cache_metrics(struct quo_text *text)
+{
+    const struct quo_store_cached_figures figures = quo_store_cached_figures(node.store);
+#include "storage-node/engine/cached.def"
 }
 
 static void engine_metrics(void *context, struct quo_text *text)
@@ -203,13 +215,12 @@ static void engine_metrics(void *context, struct quo_text *text)
     (void)context;
     if (!uses_rocksdb())
         return;
-    quo_store_rocksdb_figures(node.store, &figures);
-#define QUO_FIGURE(field, type, metric, help)                                                      \
-    quo_metric_head(text, metric, type, help);                                                     \
-    quo_metric_value(text, metric, "", figures.field);
+    if (node.store != node.engine)
+        cache_metrics(text);
+    quo_store_rocksdb_figures(node.engine, &figures);
 #include "storage-node/engine/figures.def"
-#undef QUO_FIGURE
 }
+#undef QUO_FIGURE
 
 static void open_store(void)
 {
@@ -226,13 +237,19 @@ static void open_store(void)
 
     snprintf(path, sizeof path, "%s/store", settings.data);
     if (strcmp(settings.engine, "memory") == 0)
-        node.store = quo_store_memory_new(mailbox);
+        node.engine = quo_store_memory_new(mailbox);
     else if (strcmp(settings.engine, "null") == 0)
-        node.store = quo_store_null_new(mailbox);
-    else if (quo_store_rocksdb_open(&options, &node.store, why, sizeof why) != QUO_OK)
-        node.store = NULL;
-    if (node.store == NULL)
+        node.engine = quo_store_null_new(mailbox);
+    else if (quo_store_rocksdb_open(&options, &node.engine, why, sizeof why) != QUO_OK)
+        node.engine = NULL;
+    if (node.engine == NULL)
         quo_fail("%s", why);
+    node.store = node.engine;
+    if (uses_rocksdb() && settings.record_cache_bytes > 0)
+        node.store = quo_store_cached_new(
+            node.engine, QUO_MAX(settings.record_cache_bytes, QUO_STORE_CACHED_BYTES_MIN));
+    if (node.store == NULL)
+        quo_fail("out of memory");
 }
 
 static int listen_on(const char *host, uint16_t port, uint16_t *ret_port)

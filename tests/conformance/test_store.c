@@ -1,19 +1,23 @@
 /* One suite for every engine behind the store port. */
 #include "tests/conformance/engine_fixture.h"
 
+#include "storage-node/engine/store_cached.h"
 #include "storage-node/engine/store_memory.h"
 
 #define WRITE_BUFFER (8u << 20)
+#define CACHED_BYTES (64u << 10) /* so few that what is kept must go now and then */
 #define D QUO_FAMILY_DATA
 
 struct engine {
-    const char *name;
-    bool durable;
+    bool rocksdb;
     bool keeps_data; /* or META alone */
+    bool cached;
 };
-static const struct engine rocksdb_engine = {"rocksdb", true, true};
-static const struct engine memory_engine = {"memory", false, true};
-static const struct engine null_engine = {"null", false, false};
+static const struct engine rocksdb_engine = {true, true, false};
+static const struct engine memory_engine = {false, true, false};
+static const struct engine null_engine = {false, false, false};
+static const struct engine cached_rocksdb_engine = {true, true, true};
+static const struct engine cached_memory_engine = {false, true, true};
 
 struct world {
     const struct engine *engine;
@@ -23,13 +27,21 @@ struct world {
     enum quo_family family; /* one that this engine keeps */
 };
 
-static struct quo_store *open_store(struct world *w)
+static struct quo_store *open_engine(struct world *w)
 {
-    if (w->engine == &rocksdb_engine)
+    if (w->engine->rocksdb)
         return must_open_rocksdb(&w->pump, w->scratch.store, WRITE_BUFFER);
-    if (w->engine == &memory_engine)
+    if (w->engine->keeps_data)
         return quo_store_memory_new(&w->pump.mailbox);
     return quo_store_null_new(&w->pump.mailbox);
+}
+
+static struct quo_store *open_store(struct world *w)
+{
+    struct quo_store *engine = open_engine(w);
+
+    assert_non_null(engine);
+    return w->engine->cached ? quo_store_cached_new(engine, CACHED_BYTES) : engine;
 }
 
 static int setup(void **state)
@@ -674,7 +686,9 @@ static void reports_figures(void **state)
     {                                                                                              \
 #test " (" #engine ")", test, setup, teardown, (void *)(uintptr_t)&engine##_engine         \
     }
-#define EACH_ENGINE(test) CASE(test, rocksdb), CASE(test, memory), CASE(test, null)
+#define EACH_ENGINE(test)                                                                          \
+    CASE(test, rocksdb), CASE(test, memory), CASE(test, null), CASE(test, cached_rocksdb),         \
+        CASE(test, cached_memory)
 
 int main(void)
 {
@@ -696,6 +710,7 @@ int main(void)
         EACH_ENGINE(agrees_with_an_array),
         CASE(swallows_all_but_meta, null),
         CASE(keeps_everything_when_closed_and_opened, rocksdb),
+        CASE(keeps_everything_when_closed_and_opened, cached_rocksdb),
         CASE(refuses_a_second_opener, rocksdb),
         CASE(refuses_a_place_that_is_none, rocksdb),
         CASE(reports_figures, rocksdb),

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "sim.h"
+#include "storage-node/engine/store_cached.h"
 
 #define WALL_BASE_MS 1700000000000u
 #define HOUR_MS 3600000
@@ -73,6 +74,7 @@ void sim_process_init(struct sim_process *p, uint32_t index)
     p->reserved = NULL;
     p->service = NULL;
     p->server = NULL;
+    p->store = NULL;
     p->disk = p->is_node ? &sim->disks[p->number] : NULL;
     p->map = 0;
 }
@@ -96,11 +98,28 @@ static void join_mesh(struct sim_process *p)
             sim_at(sim, sim->now + sim_below(&sim->rng, SIM_MS), SIM_EVENT_CONNECT, p, n, NULL);
 }
 
+/* What a node remembers is lost with it. */
+static void open_store(struct sim_process *p)
+{
+    uint32_t bytes = sim_world->swarm.cache_bytes;
+    p->store = &p->disk->store;
+    if (bytes > 0)
+        p->store = quo_store_cached_new(p->store, bytes);
+    QUO_REQUIRE(p->store != NULL);
+}
+
+static void close_store(struct sim_process *p)
+{
+    p->store->ops->close(p->store);
+    p->store = NULL;
+}
+
 static void start_node(struct sim_process *p)
 {
     struct sim *sim = sim_world;
     const struct sim_swarm *s = &sim->swarm;
     const struct quo_map *map = sim->node_maps[p->map];
+    open_store(p);
     struct quo_server_options options = {.env = &p->env,
                                          .transport = &p->transport,
                                          .mesh = s->mesh ? &p->mesh : NULL,
@@ -109,7 +128,7 @@ static void start_node(struct sim_process *p)
                                          .exchange_pause_ms = s->exchange_pause_ms,
                                          .delete_grace_ms = s->grace_ms,
                                          .collect_every_ms = s->collect_every_ms,
-                                         .store = &p->disk->store,
+                                         .store = p->store,
                                          .replica = map->nodes[p->number].replica,
                                          .memory_max = s->memory_max,
                                          .map = map};
@@ -122,6 +141,7 @@ static void start_node(struct sim_process *p)
         join_mesh(p);
         return;
     }
+    close_store(p);
     p->server = NULL;
     p->alive = false;
     sim_note(sim, "%s cannot start: %s", sim_process_name(p), why);
@@ -187,6 +207,12 @@ static void drop_deferred(struct sim_process *p)
     p->deferred_count = 0;
 }
 
+static void free_server(struct sim_process *p)
+{
+    quo_server_free(p->server);
+    close_store(p);
+}
+
 /* A server may only be freed when it is idle, and a crashed one never will be by itself: fail what
  * its disk has under way until it is. It is cut off from everything, so nobody sees this. */
 static void bury_server(struct sim_process *p)
@@ -202,7 +228,7 @@ static void bury_server(struct sim_process *p)
         sim_violate(sim_world, SIM_LIVENESS, SIM_KEYS_MAX, "%s does not become idle",
                     sim_process_name(p));
     else
-        quo_server_free(p->server);
+        free_server(p);
     p->server = NULL;
     memcpy(quo_probe_counts, probes, sizeof probes);
 }

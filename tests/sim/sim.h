@@ -229,7 +229,8 @@ struct sim_process {
     struct quo_service *service;
     struct quo_server *server;
     struct sim_disk *disk;
-    uint32_t map; /* index of the map it was started with */
+    struct quo_store *store; /* of a node that runs: its disk, or what remembers records of it */
+    uint32_t map;            /* index of the map it was started with */
 };
 
 /* A request a node has received and not answered. */
@@ -331,8 +332,9 @@ struct sim_swarm {
     uint32_t loops;                    /* processes that are loops of one proxy to the others */
     uint32_t weight_level[QUO_LEVELS]; /* by enum quo_level */
     uint32_t hedge_percent;
-    uint32_t ops_max;    /* of a proxy at once */
-    uint32_t memory_max; /* of a node, for writes not yet on disk; 0: plenty */
+    uint32_t ops_max;     /* of a proxy at once */
+    uint32_t memory_max;  /* of a node, for writes not yet on disk; 0: plenty */
+    uint32_t cache_bytes; /* of a node, for records it remembers; 0: none */
     uint32_t timer_slop_us;
     /* faults */
     uint32_t fault_gap_us; /* mean time between faults; 0: none */

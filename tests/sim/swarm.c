@@ -2,6 +2,7 @@
 
 #include "nemesis.h"
 #include "sim.h"
+#include "storage-node/engine/store_cached.h"
 
 /* What a seed is like: not a mean of everything, but a world with some things pushed far and others
  * left out (Groce et al., "Swarm Testing", ISSTA 2012). */
@@ -189,6 +190,15 @@ static void draw_mesh(uint64_t seed, struct sim_swarm *s)
         s->late_permille = s->weight_fault[SIM_FAULT_CLOCK] = 0;
 }
 
+/* Whether nodes remember records: all there are, or so few that they go and come. Likewise. */
+static void draw_cache(uint64_t seed, struct sim_swarm *s)
+{
+    static const uint32_t bytes[] = {QUO_STORE_CACHED_BYTES_MIN, 65536};
+    struct sim_rng rng;
+    sim_rng_seed(&rng, seed ^ 0x63616368);
+    s->cache_bytes = sim_chance(&rng, 500) ? bytes[sim_below(&rng, QUO_COUNT(bytes))] : 0;
+}
+
 /* Clients that go on from what they have seen and written, whatever proxy they come to. */
 static void draw_sessions(uint64_t seed, struct sim_swarm *s)
 {
@@ -225,6 +235,7 @@ struct sim_swarm sim_swarm_draw(uint64_t seed, enum quo_kind kind)
     if (has_consensus(&s))
         draw_consensus(&rng, &s);
     draw_mesh(seed, &s);
+    draw_cache(seed, &s);
     draw_sessions(seed, &s);
     return s;
 }
@@ -256,6 +267,8 @@ void sim_swarm_print(FILE *out, const struct sim_swarm *s)
     if (s->grace_ms > 0)
         fprintf(out, ", collect deletes of %" PRIu32 " ms ago every %" PRIu32 " ms", s->grace_ms,
                 s->collect_every_ms);
+    if (s->cache_bytes > 0)
+        fprintf(out, ", %" PRIu32 " bytes of records in memory", s->cache_bytes);
     if (s->sessions > 0)
         fprintf(out, ", %" PRIu32 " sessions", s->sessions);
     fprintf(out, "%s%s\n", s->stale_maps ? ", stale maps" : "", s->move ? ", move" : "");
