@@ -198,10 +198,8 @@ static void promise(struct quo_server *server, const struct quo_request *request
         quo_reply_refusal(server, request, QUO_BUSY);
         return;
     }
-    if (held->older == NULL && verdict->value) {
-        shown = held->found->record;
-        held->found->record = (struct quo_pinned){.handle = NULL};
-    }
+    if (held->older == NULL && verdict->value)
+        shown = quo_found_take(held->found);
     struct quo_waiter waiter = {
         .status = QUO_OK,
         .flags = verdict->value ? QUO_REPLY_VALUE : 0,

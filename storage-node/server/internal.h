@@ -120,7 +120,8 @@ struct quo_group {
 
 /* What the engine holds for a key. */
 struct quo_found {
-    struct quo_pinned record; /* empty when absent */
+    struct quo_pinned record; /* empty when absent, or taken */
+    bool taken;
     struct quo_replica_view view;
 };
 
@@ -319,6 +320,9 @@ void quo_group_free_all(struct quo_server *server);
 enum quo_status quo_read_now(struct quo_server *server, struct quo_slice key, bool promises,
                              struct quo_found *ret);
 void quo_found_release(struct quo_server *server, struct quo_found *found);
+/* Hands the record to the caller, who releases it. From here on it is taken: it says nothing to
+ * others that wait for the same read. */
+struct quo_pinned quo_found_take(struct quo_found *found);
 /* Releases what is held, if anything. */
 void quo_pinned_release(struct quo_server *server, struct quo_pinned *pinned);
 /* Makes a reading with a copy of the key; NULL at the limit or when out of memory. */

@@ -35,6 +35,14 @@ void quo_found_release(struct quo_server *server, struct quo_found *found)
     quo_pinned_release(server, &found->record);
 }
 
+struct quo_pinned quo_found_take(struct quo_found *found)
+{
+    struct quo_pinned record = found->record;
+    found->record = (struct quo_pinned){.handle = NULL};
+    found->taken = true;
+    return record;
+}
+
 /* Joins what was read for a key; takes both pins over. */
 static enum quo_status join(struct quo_server *server, enum quo_status record_status,
                             struct quo_pinned *record, enum quo_status promise_status,

@@ -94,10 +94,8 @@ static void answer_found(struct quo_server *server, const struct quo_request *re
         .view = *held->view,
         .record = {.bytes = bytes_of(held)},
     };
-    if (held->older == NULL) {
-        waiter.record = held->found->record;
-        held->found->record = (struct quo_pinned){.handle = NULL};
-    }
+    if (held->older == NULL)
+        waiter.record = quo_found_take(held->found);
     quo_reply_after(server, request, &waiter, holder, true);
 }
 

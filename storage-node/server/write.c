@@ -40,6 +40,7 @@ static void apply_waiting(struct quo_server *server, struct quo_request *request
         apply_found(server, request, found);
 }
 
+/* Whose answer shows the record takes it along; those behind him read anew. */
 static void loaded(struct quo_reading *reading, enum quo_status status, struct quo_found *found)
 {
     struct quo_server *server = reading->server;
@@ -47,7 +48,10 @@ static void loaded(struct quo_reading *reading, enum quo_status status, struct q
     while (reading->waiting != NULL) {
         struct quo_parked *waiting = reading->waiting;
         reading->waiting = waiting->next;
-        apply_waiting(server, &waiting->request, status, found);
+        if (status == QUO_OK && found->taken)
+            quo_write_resume(server, &waiting->request);
+        else
+            apply_waiting(server, &waiting->request, status, found);
         server->memory -= waiting->memory;
         free(waiting);
     }

@@ -159,6 +159,24 @@ static void test_finds_itself(void **state)
 }
 
 /* The record that it would show is with a group that is gone before the epoch is on disk. */
+/* The answer to who came again takes the record that all of them waited for. */
+static void test_those_that_wait_for_one_load_add_to_each_other(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_start(&h);
+    add_keyed(&h, 5, 1);
+    settle(&h);
+    quo_store_memory_faults(h.store)->get_would_block = true;
+    uint64_t again = add_keyed(&h, 5, 1), next = add(&h, 10), last = add_keyed(&h, 5, 1);
+    assert_false(answered(&h, again));
+    settle(&h);
+    expect_added(&h, again, 5, QUO_REPLY_FOUND);
+    expect_added(&h, next, 15, 0);
+    expect_added(&h, last, 15, QUO_REPLY_FOUND);
+    harness_stop(&h);
+}
+
 static void test_finds_itself_in_a_newer_epoch(void **state)
 {
     (void)state;
@@ -418,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_answers_when_on_disk),
         cmocka_unit_test(test_many_in_a_group),
         cmocka_unit_test(test_finds_itself),
+        cmocka_unit_test(test_those_that_wait_for_one_load_add_to_each_other),
         cmocka_unit_test(test_finds_itself_in_a_newer_epoch),
         cmocka_unit_test(test_lost_with_its_group),
         cmocka_unit_test(test_copies),
