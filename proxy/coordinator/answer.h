@@ -69,6 +69,8 @@ struct quo_receipt {
     struct quo_version version;         /* of a tombstone as well; none when there is nothing,
                                            or failed before a version was chosen */
     uint64_t answered[QUO_MEMBERS_MAX]; /* replica ids, `replies` of them */
+    uint16_t peer[QUO_MEMBERS_MAX];     /* whose they are, as the plan says; nothing if another
+                                           proxy ran the operation */
 };
 
 /* Counters of a receipt stop at their end instead of wrapping. */

@@ -123,7 +123,7 @@ static void fill_receipt(struct quo_get *get)
     receipt->replies = 0;
     for (uint8_t i = 0; i < get->plan.count; i++) {
         if (quo_members_has(replied, i))
-            receipt->answered[receipt->replies++] = get->plan.replica[i];
+            quo_plan_answered(&get->plan, i, receipt);
     }
     receipt->acks = QUO_MUTANT(RECEIPT_OVERCLAIMS) ? get->plan.n : quo_members_count(holders);
     receipt->disk = QUO_MUTANT(RECEIPT_OVERCLAIMS) ? get->plan.n : quo_members_count(disk);

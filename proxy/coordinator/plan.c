@@ -58,20 +58,21 @@ static bool is_slow(const struct quo_health *health, uint32_t best_us)
 void quo_plan_order(struct quo_plan *plan, const struct quo_health *health, uint32_t rotation)
 {
     enum { FINE, SLOW, DOWN, RANKS };
-    uint32_t best_us = best_latency(plan, health);
+    const uint32_t best_us = best_latency(plan, health);
+    const uint8_t first = (uint8_t)(rotation % plan->count);
+    quo_members of_rank[RANKS] = {0};
     uint8_t filled = 0;
 
-    plan->up = 0;
+    for (uint8_t i = 0; i < plan->count; i++) {
+        const struct quo_health *its = &health[i];
+        of_rank[!its->up ? DOWN : is_slow(its, best_us) ? SLOW : FINE] |= QUO_MEMBER(i);
+    }
+    plan->up = of_rank[FINE] | of_rank[SLOW];
     for (int rank = FINE; rank < RANKS; rank++) {
-        for (uint8_t i = 0; i < plan->count; i++) {
-            uint8_t member = (uint8_t)((i + rotation % plan->count) % plan->count);
-            const struct quo_health *its = &health[member];
-            int its_rank = !its->up ? DOWN : is_slow(its, best_us) ? SLOW : FINE;
-            if (its_rank != rank)
-                continue;
-            plan->order[filled++] = member;
-            if (its->up)
-                plan->up |= QUO_MEMBER(member);
+        for (uint8_t i = 0, member = first; i < plan->count && of_rank[rank] != 0; i++) {
+            if (quo_members_has(of_rank[rank], member))
+                plan->order[filled++] = member;
+            member = member + 1 < plan->count ? (uint8_t)(member + 1) : 0;
         }
     }
     QUO_INVARIANT(filled == plan->count);

@@ -9,6 +9,7 @@
 #ifndef QUORATE_COORDINATOR_PLAN_H
 #define QUORATE_COORDINATOR_PLAN_H
 
+#include "proxy/coordinator/answer.h"
 #include "proxy/coordinator/tally.h"
 
 struct quo_plan {
@@ -47,6 +48,14 @@ void quo_plan_order(struct quo_plan *plan, const struct quo_health *health, uint
 static inline quo_members quo_plan_all(const struct quo_plan *plan)
 {
     return plan->sets[0] | plan->sets[1];
+}
+
+/* Notes in a receipt that a member has answered. */
+static inline void quo_plan_answered(const struct quo_plan *plan, uint8_t member,
+                                     struct quo_receipt *receipt)
+{
+    receipt->answered[receipt->replies] = plan->replica[member];
+    receipt->peer[receipt->replies++] = plan->peer[member];
 }
 
 #endif

@@ -41,7 +41,7 @@ static void fill_answered(struct quo_put *put, quo_members replied)
     receipt->replies = 0;
     for (uint8_t i = 0; i < put->plan.count; i++) {
         if (quo_members_has(replied, i))
-            receipt->answered[receipt->replies++] = put->plan.replica[i];
+            quo_plan_answered(&put->plan, i, receipt);
     }
 }
 

@@ -22,7 +22,7 @@ static void fill_answered(struct quo_rmw *rmw, quo_members replied)
     receipt->replies = 0;
     for (uint8_t i = 0; i < rmw->plan.count; i++) {
         if (quo_members_has(replied, i))
-            receipt->answered[receipt->replies++] = rmw->plan.replica[i];
+            quo_plan_answered(&rmw->plan, i, receipt);
     }
 }
 

@@ -12,14 +12,15 @@
 /* A path, which only one header of an answer holds, and the rest. */
 #define QUO_ANSWER_TEXT_MAX (QUO_OPERATION_PATH_MAX + QUO_RECEIPT_MAX + QUO_TOKEN_TEXT_MAX + 1024u)
 
-/* One answer. Header values borrow from `text`, from the record, or are static. */
+/* One answer. Header values are static, in `text`, or in the record or the page. */
 struct quo_answer {
     int status;
     enum quo_effectuality outcome; /* of a write */
     bool has_length;               /* Content-Length is sent */
     struct quo_slice body;         /* borrowed; `document`, the record's value, or a page */
     size_t header_count;
-    struct quo_http_header headers[QUO_ANSWER_HEADERS_MAX];
+    uint32_t passing; /* a bit for each header whose value is neither static nor in `text` */
+    struct quo_http_header headers[QUO_ANSWER_HEADERS_MAX]; /* names are static */
     size_t text_len;
     char text[QUO_ANSWER_TEXT_MAX];
     char document[QUO_PROBLEM_DOCUMENT_MAX];

@@ -127,7 +127,7 @@ static void answer_page(const struct quo_answer_case *of, const struct page *pag
     quo_answer_add(ret, "cache-control", quo_slice_of("no-cache"));
     quo_answer_add(ret, "content-type", quo_slice_of("application/json"));
     if (link_len > 0)
-        quo_answer_add(ret, "link", quo_slice(text->data, link_len));
+        quo_answer_add_passing(ret, "link", quo_slice(text->data, link_len));
     ret->body = quo_slice(text->data + link_len, text->size - link_len);
 }
 

@@ -1,21 +1,10 @@
 #include "proxy/http/answer_parts.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
+#include "proxy/http/digits.h"
 #include "proxy/http/etag.h"
 
 #define TIMING_MAX 96u
 #define RELATION ">; rel=\"/rels/operation\""
-
-static const char default_type[] = "application/octet-stream";
-
-void quo_answer_add(struct quo_answer *answer, const char *name, struct quo_slice value)
-{
-    QUO_INVARIANT(answer->header_count < QUO_ANSWER_HEADERS_MAX);
-    answer->headers[answer->header_count++] =
-        (struct quo_http_header){.name = quo_slice_of(name), .value = value};
-}
 
 /* Room in answer->text for a value of at most `size` bytes. */
 static char *reserve(struct quo_answer *answer, size_t size)
@@ -24,7 +13,7 @@ static char *reserve(struct quo_answer *answer, size_t size)
     return answer->text + answer->text_len;
 }
 
-static struct quo_slice add_reserved(struct quo_answer *answer, const char *name, size_t len)
+static inline struct quo_slice add_reserved(struct quo_answer *answer, const char *name, size_t len)
 {
     struct quo_slice value = quo_slice(answer->text + answer->text_len, len);
 
@@ -41,20 +30,23 @@ void quo_answer_add_copy(struct quo_answer *answer, const char *name, const char
     add_reserved(answer, name, len);
 }
 
-/* Microseconds as "1.234" milliseconds, for a format. */
-#define MS_FORMAT "%" PRIu64 ".%03" PRIu64
-#define MS(us) (us) / 1000, (us) % 1000
+/* Microseconds are thousandths of what is shown. */
+static char *put_duration(char *out, const char *metric, size_t metric_len, uint64_t us)
+{
+    memcpy(out, metric, metric_len);
+    return out + metric_len + quo_put_thousandths(out + metric_len, us);
+}
 
 void quo_answer_add_timing(struct quo_answer *answer, const struct quo_answer_facts *facts,
                            const uint64_t *quorum_us)
 {
+    static const char total[] = "total;dur=", quorum[] = ", quorum;dur=";
     char *out = reserve(answer, TIMING_MAX);
-    int len = snprintf(out, TIMING_MAX, "total;dur=" MS_FORMAT, MS(facts->total_us));
+    char *end = put_duration(out, total, sizeof total - 1, facts->total_us);
 
     if (quorum_us != NULL)
-        len += snprintf(out + len, TIMING_MAX - (size_t)len, ", quorum;dur=" MS_FORMAT,
-                        MS(*quorum_us));
-    add_reserved(answer, "server-timing", (size_t)len);
+        end = put_duration(end, quorum, sizeof quorum - 1, *quorum_us);
+    add_reserved(answer, "server-timing", (size_t)(end - out));
 }
 
 void quo_answer_begin(struct quo_answer *answer, int status, const struct quo_answer_facts *facts)
@@ -64,6 +56,7 @@ void quo_answer_begin(struct quo_answer *answer, int status, const struct quo_an
     answer->has_length = true;
     answer->body = quo_slice(NULL, 0);
     answer->header_count = 0;
+    answer->passing = 0;
     answer->text_len = 0;
     quo_answer_add_copy(answer, "request-id", facts->request_id);
 }
@@ -99,19 +92,20 @@ void quo_answer_begin_data(struct quo_answer *answer, int status, const struct q
 
 void quo_answer_add_ttl(struct quo_answer *answer, const struct quo_response *response)
 {
-    char text[32];
-
     if (response->left_ms == 0)
         return;
-    snprintf(text, sizeof text, "%" PRIu64 ".%03u", response->left_ms / 1000,
-             (unsigned)(response->left_ms % 1000));
-    quo_answer_add_copy(answer, "quorate-ttl", text);
+    add_reserved(answer, "quorate-ttl",
+                 quo_put_thousandths(reserve(answer, QUO_DECIMAL_MAX + 1), response->left_ms));
 }
 
-void quo_answer_add_etag(struct quo_answer *answer, struct quo_version version)
+const char *quo_answer_add_etag(struct quo_answer *answer, struct quo_version version)
 {
-    quo_etag_format(version, reserve(answer, QUO_ETAG_SIZE + 1));
-    add_reserved(answer, "etag", QUO_ETAG_SIZE);
+    char *etag = reserve(answer, QUO_ETAG_SIZE + 1);
+
+    quo_etag_format(version, etag);
+    quo_answer_add(answer, "etag", quo_slice(etag, QUO_ETAG_SIZE));
+    answer->text_len += QUO_ETAG_SIZE + 1;
+    return etag;
 }
 
 void quo_answer_add_change(struct quo_answer *answer, const struct quo_response *response)
@@ -150,9 +144,10 @@ struct quo_slice quo_answer_add_operation_link(struct quo_answer *answer,
 
 void quo_answer_add_value(struct quo_answer *answer, const struct quo_record *record)
 {
-    quo_answer_add(answer, "content-type",
-                   record->content_type.len > 0 ? record->content_type
-                                                : quo_slice_of(default_type));
+    if (record->content_type.len > 0)
+        quo_answer_add_passing(answer, "content-type", record->content_type);
+    else
+        quo_answer_add(answer, "content-type", quo_slice_of("application/octet-stream"));
     /* The bytes are a client's; no browser may guess them to be a page of ours. */
     quo_answer_add(answer, "x-content-type-options", quo_slice_of("nosniff"));
     answer->body = record->value;
@@ -162,13 +157,11 @@ void quo_answer_add_document(struct quo_answer *answer, const struct quo_problem
                              const struct quo_answer_facts *facts)
 {
     const struct quo_problem_info *info = quo_problem_info(problem->type);
-    char number[16];
 
     answer->outcome = problem->outcome;
-    if (info->retry_after_s > 0) {
-        snprintf(number, sizeof number, "%u", info->retry_after_s);
-        quo_answer_add_copy(answer, "retry-after", number);
-    }
+    if (info->retry_after_s > 0)
+        add_reserved(answer, "retry-after",
+                     quo_put_decimal(reserve(answer, QUO_DECIMAL_MAX), info->retry_after_s));
     quo_answer_add(answer, "content-type", quo_slice_of("application/problem+json"));
     answer->body = quo_slice(answer->document,
                              quo_problem_render(problem, facts->request_id, answer->document));

@@ -19,15 +19,31 @@ void quo_answer_begin(struct quo_answer *answer, int status, const struct quo_an
  * name. */
 void quo_answer_begin_data(struct quo_answer *answer, int status, const struct quo_answer_case *of);
 
-/* `value` is static or outlives the answer. */
-void quo_answer_add(struct quo_answer *answer, const char *name, struct quo_slice value);
+/* `name` and `value` are static. Inline, so that lengths of literals are no work. */
+static inline void quo_answer_add(struct quo_answer *answer, const char *name,
+                                  struct quo_slice value)
+{
+    QUO_INVARIANT(answer->header_count < QUO_ANSWER_HEADERS_MAX);
+    answer->headers[answer->header_count].name = quo_slice_of(name);
+    answer->headers[answer->header_count++].value = value;
+}
+
+/* Likewise, with a value that outlives the answer, but not its sending. */
+static inline void quo_answer_add_passing(struct quo_answer *answer, const char *name,
+                                          struct quo_slice value)
+{
+    answer->passing |= 1u << answer->header_count;
+    quo_answer_add(answer, name, value);
+}
+
 void quo_answer_add_copy(struct quo_answer *answer, const char *name, const char *value);
 /* Server-Timing (W3C), milliseconds. `quorum_us` is NULL when no replica was asked. */
 void quo_answer_add_timing(struct quo_answer *answer, const struct quo_answer_facts *facts,
                            const uint64_t *quorum_us);
 /* Quorate-Ttl: how long the value shown will still be there, in seconds; nothing if it stays. */
 void quo_answer_add_ttl(struct quo_answer *answer, const struct quo_response *response);
-void quo_answer_add_etag(struct quo_answer *answer, struct quo_version version);
+/* Returns it, NUL-terminated, borrowed from the answer. */
+const char *quo_answer_add_etag(struct quo_answer *answer, struct quo_version version);
 /* Idempotent-Replayed, if an earlier attempt did it. */
 void quo_answer_add_replayed(struct quo_answer *answer, const struct quo_response *response);
 /* Both of them, of what a write has made. */

@@ -6,11 +6,9 @@ static void answer_found(const struct quo_answer_case *of, struct quo_answer *re
 {
     const struct quo_operation *operation = of->operation;
     const struct quo_record *record = &of->response->record;
-    char etag[QUO_ETAG_SIZE + 1];
+    const char *etag = quo_answer_add_etag(ret, record->changed);
     struct quo_problem problem;
 
-    quo_etag_format(record->changed, etag);
-    quo_answer_add_etag(ret, record->changed);
     quo_answer_add_ttl(ret, of->response);
     if (operation->if_match.len > 0 && !quo_etag_listed(operation->if_match, etag, false)) {
         ret->status = 412;

@@ -1,8 +1,8 @@
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "proxy/http/counter.h"
+#include "proxy/http/digits.h"
 #include "proxy/http/server_h2o.h"
 #include "proxy/http/session.h"
 #include "quorate/log.h"
@@ -16,7 +16,8 @@ struct anchor {
 
 void quo_exchange_make_id(struct quo_http *http, char out[QUO_REQUEST_ID_MAX + 1])
 {
-    snprintf(out, QUO_REQUEST_ID_MAX + 1, "%016" PRIx64, http->id_base + http->id_next++);
+    quo_put_hex(out, http->id_base + http->id_next++);
+    out[QUO_HEX_TEXT] = 0;
 }
 
 static void free_exchange(struct quo_exchange *exchange)
@@ -124,29 +125,13 @@ static struct quo_exchange *new_exchange(struct quo_http *http, h2o_req_t *reque
     return exchange;
 }
 
-/* Copies the head of an answer into the request. */
-static void put_head(h2o_req_t *request, const struct quo_answer *answer)
-{
-    request->res.status = answer->status;
-    request->res.reason = quo_http_reason(answer->status);
-    request->res.content_length = answer->has_length ? answer->body.len : SIZE_MAX;
-    for (size_t i = 0; i < answer->header_count; i++) {
-        const struct quo_http_header *header = &answer->headers[i];
-        h2o_iovec_t value =
-            h2o_strdup(&request->pool, (const char *)header->value.data, header->value.len);
-
-        h2o_add_header_by_str(&request->pool, &request->res.headers,
-                              (const char *)header->name.data, header->name.len, 1, NULL,
-                              value.base, value.len);
-    }
-}
-
 /* Copies one answer into the request and hands it to the library. */
-static void send_answer(h2o_req_t *request, const struct quo_answer *answer, bool with_body)
+static void send_answer(struct quo_http *http, h2o_req_t *request, bool with_body)
 {
+    const struct quo_answer *answer = &http->answer;
     h2o_iovec_t body = {NULL, 0};
 
-    put_head(request, answer);
+    quo_head_put(&http->names, request, answer);
     h2o_start_response(request, &quo_exchange_generator);
     if (with_body && answer->body.len > 0) {
         body.base = h2o_mem_alloc_pool(&request->pool, answer->body.len);
@@ -184,7 +169,7 @@ void quo_exchange_respond(struct quo_exchange *exchange)
     if (http->draining && request->version < 0x200)
         request->http1_is_persistent = 0;
     quo_exchange_log(exchange, http->answer.status, http->answer.body.len);
-    send_answer(request, &http->answer, exchange->operation.method != QUO_METHOD_HEAD);
+    send_answer(http, request, exchange->operation.method != QUO_METHOD_HEAD);
 }
 
 void quo_exchange_start(struct quo_exchange *exchange, h2o_generator_t *generator)
@@ -194,7 +179,7 @@ void quo_exchange_start(struct quo_exchange *exchange, h2o_generator_t *generato
     quo_count(&http->stats.responses[http->answer.status], 1);
     if (http->draining && exchange->request->version < 0x200)
         exchange->request->http1_is_persistent = 0;
-    put_head(exchange->request, &http->answer);
+    quo_head_put(&http->names, exchange->request, &http->answer);
     h2o_start_response(exchange->request, generator);
 }
 

@@ -1,8 +1,5 @@
 #include "proxy/http/receipt.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "proxy/http/sf.h"
 
 static bool reached(const struct quo_response *response)
@@ -53,25 +50,36 @@ static void put_version(struct quo_sf_writer *w, const struct quo_response *resp
         return;
     }
     quo_version_format(receipt->version, text);
-    quo_sf_string(w, "version", quo_slice(text, QUO_VERSION_TEXT));
+    quo_sf_plain_string(w, "version", quo_slice(text, QUO_VERSION_TEXT));
     quo_sf_boolean(w, "stable", receipt->stable);
+}
+
+/* Where the replica stands in the map, or -1. The search is for receipts of other proxies: it takes
+ * longer the more nodes there are. */
+static int node_of(const struct quo_receipt *receipt, size_t i, const struct quo_map *map)
+{
+    uint16_t peer = receipt->peer[i];
+
+    if (peer < map->node_count && map->nodes[peer].replica == receipt->answered[i])
+        return peer;
+    return quo_map_node(map, receipt->answered[i]);
 }
 
 static void put_replicas(struct quo_sf_writer *w, const struct quo_receipt *receipt,
                          const struct quo_map *map)
 {
     size_t count = QUO_MIN(receipt->replies, QUO_COUNT(receipt->answered));
-    char id[17];
+    char id[QUO_HEX_TEXT];
 
     quo_sf_list_begin(w, "replicas");
     for (size_t i = 0; i < count; i++) {
-        int node = quo_map_node(map, receipt->answered[i]);
+        int node = node_of(receipt, i, map);
 
         if (node >= 0) {
             quo_sf_list_string(w, quo_slice_of(map->nodes[node].name));
         } else {
-            snprintf(id, sizeof id, "%016" PRIx64, receipt->answered[i]);
-            quo_sf_list_string(w, quo_slice(id, 16));
+            quo_put_hex(id, receipt->answered[i]);
+            quo_sf_list_string(w, quo_slice(id, sizeof id));
         }
     }
     quo_sf_list_end(w);

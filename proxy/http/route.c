@@ -32,7 +32,7 @@ enum quo_method quo_method_parse(struct quo_slice name)
     return QUO_METHOD_OTHER;
 }
 
-static bool starts_with(struct quo_slice text, const char *prefix)
+static inline bool starts_with(struct quo_slice text, const char *prefix)
 {
     size_t len = strlen(prefix);
 
@@ -68,10 +68,11 @@ static struct quo_target split(struct quo_slice target)
 /* How much of `path` an {x} takes that `rest` of the pattern follows. */
 static size_t capture_len(const char *rest, struct quo_slice path)
 {
-    size_t suffix = strlen(rest);
+    if (*rest == ':') { /* a verb ends the path; what stands before may hold a ':' as well */
+        const size_t suffix = strlen(rest);
 
-    if (*rest == ':') /* a verb ends the path; what stands before may hold a ':' as well */
         return path.len >= suffix ? path.len - suffix : path.len;
+    }
     if (*rest == '/' && path.len > 0) {
         const uint8_t *slash = memchr(path.data, '/', path.len);
 
@@ -82,32 +83,54 @@ static size_t capture_len(const char *rest, struct quo_slice path)
 
 static bool match(const char *pattern, struct quo_target *target)
 {
-    struct quo_slice path = target->path;
+    const uint8_t *at = target->path.data, *end = at + target->path.len;
     size_t captured = 0;
 
-    while (*pattern != 0) {
-        size_t len;
-
-        if (*pattern != '{') {
-            if (path.len == 0 || path.data[0] != (uint8_t)*pattern)
-                return false;
-            path = drop(path, 1);
+    for (;;) {
+        while (at < end && *at == (uint8_t)*pattern && *pattern != '{' && *pattern != 0) {
+            at++;
             pattern++;
-            continue;
         }
-        pattern = strchr(pattern, '}') + 1;
-        len = capture_len(pattern, path);
+        if (*pattern != '{')
+            return *pattern == 0 && at == end;
+        while (*pattern++ != '}')
+            continue;
         QUO_INVARIANT(captured < QUO_CAPTURES_MAX);
-        target->captures[captured++] = quo_slice(path.data, len);
-        path = drop(path, len);
+        struct quo_slice rest = quo_slice(at, (size_t)(end - at));
+        size_t len = capture_len(pattern, rest);
+        target->captures[captured++] = quo_slice(at, len);
+        at += len;
     }
-    return path.len == 0;
+}
+
+/* Most requests are for keys: with one '/' after the namespace nothing but KEY matches. */
+static bool match_key(struct quo_target *target)
+{
+    static const char prefix[] = "/v1/kv/";
+    struct quo_slice rest = target->path;
+    const uint8_t *slash;
+
+    if (!starts_with(rest, prefix))
+        return false;
+    rest = drop(rest, sizeof prefix - 1);
+    slash = rest.len > 0 ? memchr(rest.data, '/', rest.len) : NULL;
+    if (slash == NULL)
+        return false;
+    target->captures[0] = quo_slice(rest.data, (size_t)(slash - rest.data));
+    rest = drop(rest, target->captures[0].len + 1);
+    if (rest.len > 0 && memchr(rest.data, '/', rest.len) != NULL)
+        return false;
+    target->captures[1] = rest;
+    target->route = QUO_ROUTE_KEY;
+    return true;
 }
 
 struct quo_target quo_route_find(struct quo_slice target)
 {
     struct quo_target ret = split(target);
 
+    if (match_key(&ret))
+        return ret;
     for (int i = QUO_ROUTE_NONE + 1; i < QUO_ROUTE_COUNT && ret.route == QUO_ROUTE_NONE; i++) {
         if (match(routes[i].pattern, &ret))
             ret.route = (enum quo_route)i;

@@ -10,6 +10,7 @@
 #include <h2o.h>
 
 #include "proxy/http/answer.h"
+#include "proxy/http/head_h2o.h"
 #include "proxy/http/server.h"
 
 struct quo_exchange;
@@ -87,6 +88,8 @@ struct quo_http {
     uint64_t id_base;         /* random; request ids count from it */
     uint64_t id_next;
     struct quo_http_stats stats;
+
+    struct quo_head_names names;
 
     /* Scratch of the request that is being read or answered. */
     struct quo_http_header headers[QUO_HTTP_HEADER_COUNT_MAX];

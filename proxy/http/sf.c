@@ -176,110 +176,24 @@ bool quo_sf_parse_item(struct quo_slice field, struct quo_sf_item *ret, size_t *
     return false;
 }
 
-static void put(struct quo_sf_writer *w, const void *bytes, size_t len)
+/* Runs of what needs no escape go at once. */
+void quo_sf_put_string(struct quo_sf_writer *w, struct quo_slice text)
 {
-    if (w->size - w->len < len) {
-        w->overflow = true;
-        return;
-    }
-    memcpy(w->out + w->len, bytes, len);
-    w->len += len;
-}
+    size_t from = 0;
 
-static void put_text(struct quo_sf_writer *w, const char *text)
-{
-    put(w, text, strlen(text));
-}
-
-static void put_key(struct quo_sf_writer *w, const char *key)
-{
-    if (w->any)
-        put_text(w, ", ");
-    put_text(w, key);
-    w->any = true;
-}
-
-static void put_string(struct quo_sf_writer *w, struct quo_slice text)
-{
-    put_text(w, "\"");
+    quo_sf_put(w, "\"", 1);
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
 
+        if (c >= 0x20 && c <= 0x7e && c != '"' && c != '\\')
+            continue;
+        quo_sf_put(w, text.data + from, i - from);
         if (c == '"' || c == '\\')
-            put_text(w, "\\");
-        if (c < 0x20 || c > 0x7e)
-            c = '?';
-        put(w, &c, 1);
+            quo_sf_put(w, c == '"' ? "\\\"" : "\\\\", 2);
+        else
+            quo_sf_put(w, "?", 1);
+        from = i + 1;
     }
-    put_text(w, "\"");
-}
-
-void quo_sf_begin(struct quo_sf_writer *writer, char *out, size_t size)
-{
-    *writer = (struct quo_sf_writer){.out = out, .size = size};
-}
-
-void quo_sf_token(struct quo_sf_writer *writer, const char *key, const char *token)
-{
-    QUO_REQUIRE(!writer->in_list);
-    put_key(writer, key);
-    put_text(writer, "=");
-    put_text(writer, token);
-}
-
-void quo_sf_integer(struct quo_sf_writer *writer, const char *key, uint64_t value)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-
-    QUO_REQUIRE(!writer->in_list);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    put_key(writer, key);
-    put_text(writer, "=");
-    put(writer, digits + at, sizeof digits - at);
-}
-
-void quo_sf_boolean(struct quo_sf_writer *writer, const char *key, bool value)
-{
-    QUO_REQUIRE(!writer->in_list);
-    put_key(writer, key);
-    if (!value)
-        put_text(writer, "=?0");
-}
-
-void quo_sf_string(struct quo_sf_writer *writer, const char *key, struct quo_slice text)
-{
-    QUO_REQUIRE(!writer->in_list);
-    put_key(writer, key);
-    put_text(writer, "=");
-    put_string(writer, text);
-}
-
-void quo_sf_list_begin(struct quo_sf_writer *writer, const char *key)
-{
-    QUO_REQUIRE(!writer->in_list);
-    put_key(writer, key);
-    put_text(writer, "=(");
-    writer->in_list = true;
-    writer->any = false;
-}
-
-void quo_sf_list_string(struct quo_sf_writer *writer, struct quo_slice text)
-{
-    QUO_REQUIRE(writer->in_list);
-    if (writer->any)
-        put_text(writer, " ");
-    put_string(writer, text);
-    writer->any = true;
-}
-
-void quo_sf_list_end(struct quo_sf_writer *writer)
-{
-    QUO_REQUIRE(writer->in_list);
-    put_text(writer, ")");
-    writer->in_list = false;
-    writer->any = true;
+    quo_sf_put(w, text.data + from, text.len - from);
+    quo_sf_put(w, "\"", 1);
 }

@@ -6,7 +6,7 @@
 #ifndef QUORATE_HTTP_SF_H
 #define QUORATE_HTTP_SF_H
 
-#include "quorate/base.h"
+#include "proxy/http/digits.h"
 
 #define QUO_SF_PARAMETERS_MAX 16u
 
@@ -46,16 +46,105 @@ struct quo_sf_writer {
     bool any; /* a member, or an item of the open list, was written */
 };
 
-void quo_sf_begin(struct quo_sf_writer *writer, char *out, size_t size);
-/* Keys and tokens are literals of ours and must be valid as such. */
-void quo_sf_token(struct quo_sf_writer *writer, const char *key, const char *token);
-void quo_sf_integer(struct quo_sf_writer *writer, const char *key, uint64_t value);
-void quo_sf_boolean(struct quo_sf_writer *writer, const char *key, bool value);
+/* The writers are inline: most of what they write are literals, whose lengths cost nothing then. */
+
+static inline void quo_sf_begin(struct quo_sf_writer *writer, char *out, size_t size)
+{
+    *writer = (struct quo_sf_writer){.out = out, .size = size};
+}
+
+static inline void quo_sf_put(struct quo_sf_writer *w, const void *bytes, size_t len)
+{
+    if (w->size - w->len < len) {
+        w->overflow = true;
+        return;
+    }
+    memcpy(w->out + w->len, bytes, len);
+    w->len += len;
+}
+
+static inline void quo_sf_put_key(struct quo_sf_writer *w, const char *key)
+{
+    QUO_REQUIRE(!w->in_list);
+    if (w->any)
+        quo_sf_put(w, ", ", 2);
+    quo_sf_put(w, key, strlen(key));
+    w->any = true;
+}
+
 /* Bytes that a String cannot hold become '?'. */
-void quo_sf_string(struct quo_sf_writer *writer, const char *key, struct quo_slice text);
+void quo_sf_put_string(struct quo_sf_writer *w, struct quo_slice text);
+
+/* Keys and tokens are literals of ours and must be valid as such. */
+static inline void quo_sf_token(struct quo_sf_writer *w, const char *key, const char *token)
+{
+    quo_sf_put_key(w, key);
+    quo_sf_put(w, "=", 1);
+    quo_sf_put(w, token, strlen(token));
+}
+
+static inline void quo_sf_integer(struct quo_sf_writer *w, const char *key, uint64_t value)
+{
+    char digits[QUO_DECIMAL_MAX];
+
+    quo_sf_put_key(w, key);
+    quo_sf_put(w, "=", 1);
+    if (value < 10) { /* most are */
+        digits[0] = (char)('0' + value);
+        quo_sf_put(w, digits, 1);
+    } else {
+        quo_sf_put(w, digits, quo_put_decimal(digits, value));
+    }
+}
+
+static inline void quo_sf_boolean(struct quo_sf_writer *w, const char *key, bool value)
+{
+    quo_sf_put_key(w, key);
+    if (!value)
+        quo_sf_put(w, "=?0", 3);
+}
+
+static inline void quo_sf_string(struct quo_sf_writer *w, const char *key, struct quo_slice text)
+{
+    quo_sf_put_key(w, key);
+    quo_sf_put(w, "=", 1);
+    quo_sf_put_string(w, text);
+}
+
+/* Requires a text that needs no escapes, as digits are. */
+static inline void quo_sf_plain_string(struct quo_sf_writer *w, const char *key,
+                                       struct quo_slice text)
+{
+    quo_sf_put_key(w, key);
+    quo_sf_put(w, "=\"", 2);
+    quo_sf_put(w, text.data, text.len);
+    quo_sf_put(w, "\"", 1);
+}
+
 /* An Inner List of Strings. */
-void quo_sf_list_begin(struct quo_sf_writer *writer, const char *key);
-void quo_sf_list_string(struct quo_sf_writer *writer, struct quo_slice text);
-void quo_sf_list_end(struct quo_sf_writer *writer);
+static inline void quo_sf_list_begin(struct quo_sf_writer *w, const char *key)
+{
+    quo_sf_put_key(w, key);
+    quo_sf_put(w, "=(", 2);
+    w->in_list = true;
+    w->any = false;
+}
+
+static inline void quo_sf_list_string(struct quo_sf_writer *w, struct quo_slice text)
+{
+    QUO_REQUIRE(w->in_list);
+    if (w->any)
+        quo_sf_put(w, " ", 1);
+    quo_sf_put_string(w, text);
+    w->any = true;
+}
+
+static inline void quo_sf_list_end(struct quo_sf_writer *w)
+{
+    QUO_REQUIRE(w->in_list);
+    quo_sf_put(w, ")", 1);
+    w->in_list = false;
+    w->any = true;
+}
 
 #endif

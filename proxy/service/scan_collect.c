@@ -189,6 +189,7 @@ static void note_round(struct quo_scanning *scanning, const struct round *round)
     quo_receipt_count(&receipt->hedges, scanning->scan.extra);
     for (uint8_t i = 0; i < round->count; i++) {
         receipt->answered[i] = plan->replica[round->member[i]];
+        receipt->peer[i] = plan->peer[round->member[i]];
         all |= QUO_MEMBER(round->member[i]);
     }
     note_holders(scanning, all);
