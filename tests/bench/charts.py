@@ -36,7 +36,7 @@ def scaled(results, keys):
     yield ("values", "Throughput and the size of values", "bytes of a value", series(
         results, r"(?P<name>.*), (?P<x>\d+ (B|KiB|MiB))", SIZES.get, 100, rate))
     yield ("connections", "Throughput and connections", "connections", series(
-        results, r"(?P<name>.*), (?P<x>\d+) connections", number, 64, rate))
+        results, r"(?P<name>.*), (?P<x>\d+) connections", number, None, rate))
     for what, x_label, base in (("keys", "keys", keys), ("nodes", "nodes, three replicas", 3)):
         points = {}
         for name in ("strong GET", "strong PUT"):

@@ -54,6 +54,19 @@ def cpu_seconds(pids):
     return total / TICKS
 
 
+def settle(pids, seconds=10):
+    """Waits until these processes have done what others have left them with: until they take less
+    than a tenth of a core, but no longer than `seconds`."""
+    deadline = time.monotonic() + seconds
+    before = cpu_seconds(pids)
+    while pids and time.monotonic() < deadline:
+        time.sleep(0.2)
+        now = cpu_seconds(pids)
+        if now - before <= 0.02:
+            return
+        before = now
+
+
 class Watch:
     """Divides the machine's time, from its making to `result`, into that of the system measured,
     of the generator and ourselves, and of others."""

@@ -16,9 +16,10 @@ CONNECTIONS = 64
 READS = {"eventual": "eventual", "session": "session", "bounded": "bounded&max-stale=500ms",
          "quorum": "quorum", "strong": "strong", "all": "all"}
 WRITES = ("eventual", "session", "quorum", "strong", "all")
-SIZES = {"10 B": (10, 10000), "1 KiB": (1 << 10, 10000), "64 KiB": (1 << 16, 1000),
-         "1 MiB": (1 << 20, 64)}
-CONNECTION_COUNTS = (1, 8, 512, 4096)
+# Bytes, keys, connections.
+SIZES = {"10 B": (10, 10000, 64), "1 KiB": (1 << 10, 10000, 64), "64 KiB": (1 << 16, 1000, 64),
+         "1 MiB": (1 << 20, 64, 8)}
+CONNECTION_COUNTS = (1, 8, 64, 512, 4096)
 RATES = (1000, 2000, 4000, 8000, 16000, 32000)
 KEY_COUNTS = (10 ** 3, 10 ** 4, 10 ** 6)
 NODE_COUNTS = (5, 9)
@@ -228,7 +229,8 @@ def timeline_rows():
                 for i in range(many))))
     for count, connections in ((1000, 1), (entries, 1), (entries, CONNECTIONS)):
         name = f"timeline-{count}"
-        yield Row(QUORATE, f"page of 50 of {count:,}, {connections} clients", "timelines", closed(
+        clients = "1 client" if connections == 1 else f"{connections} clients"
+        yield Row(QUORATE, f"page of 50 of {count:,}, {clients}", "timelines", closed(
             f"page {count}", lambda name=name: [http_request(
                 "GET", f"/v1/timelines/social/{name}?limit=50&level=eventual")] * 4,
             connections=connections), ((name, count, VALUE_BYTES),))
@@ -238,29 +240,34 @@ def timeline_rows():
 
 
 def size_rows():
-    for label, (size, count) in SIZES.items():
+    for label, (size, count, connections) in SIZES.items():
         data = (f"size{size}", count, size)
         for method in ("GET", "PUT"):
-            yield simple("values", data, "strong", method, name=f"strong {method}, {label}")
+            yield simple("values", data, "strong", method, name=f"strong {method}, {label}",
+                         connections=connections)
         yield Row("etcd", f"linearizable range, {label}", "values",
-                  closed(f"etcd range {size}", theirs(Etcd.range, data)), (data,))
+                  closed(f"etcd range {size}", theirs(Etcd.range, data), connections), (data,))
         yield Row("etcd", f"put, {label}", "values",
-                  closed(f"etcd put {size}", theirs(Etcd.put, data, size)), (data,))
+                  closed(f"etcd put {size}", theirs(Etcd.put, data, size), connections), (data,))
         yield Row("redis", f"SET + WAIT 1, {label}", "values", redis_load(
-            f"redis wait {size}", lambda key, size=size: redis_wait(key, size), data, 2))
+            f"redis wait {size}", lambda key, size=size: redis_wait(key, size), data, 2,
+            connections=connections), (data,))
 
 
 def connection_rows(data):
+    """By our own generator, which is connected before it begins to count."""
     for count in CONNECTION_COUNTS:
+        label = f"{count} connections"
         for method in ("GET", "PUT"):
-            yield simple("connections", data, "strong", method, connections=count,
-                         name=f"strong {method}, {count} connections")
-        yield Row("etcd", f"linearizable range, {count} connections", "connections",
-                  closed("etcd range", theirs(Etcd.range, data), count), (data,))
-        yield Row("etcd", f"put, {count} connections", "connections",
-                  closed("etcd put", theirs(Etcd.put, data), count), (data,))
-        yield Row("redis", f"SET + WAIT 1, {count} connections", "connections",
-                  redis_load("redis wait", redis_wait, data, 2, connections=count), (data,))
+            yield Row(QUORATE, f"strong {method}, {label}", "connections", own_load(
+                f"{method} strong {data}", ours(method, "level=strong", data),
+                connections=count), (data,))
+        yield Row("etcd", f"linearizable range, {label}", "connections", own_load(
+            "etcd range", theirs(Etcd.range, data), connections=count), (data,))
+        yield Row("etcd", f"put, {label}", "connections", own_load(
+            "etcd put", theirs(Etcd.put, data), connections=count), (data,))
+        yield Row("redis", f"SET + WAIT 1, {label}", "connections", redis_load(
+            "redis wait", redis_wait, data, 2, connections=count), (data,))
 
 
 def rate_rows(data):
@@ -431,6 +438,6 @@ def all_rows(keys):
     data = ("key", keys, VALUE_BYTES)
     rows = [*level_rows(data), *condition_rows(data), *timeline_rows(), *http2_rows(data),
             *ceiling_rows(data), *failure_rows(("key", min(keys, 20000), VALUE_BYTES)),
-            *size_rows(), *connection_rows(data), *rate_rows(data), *scale_rows(keys)]
+            *connection_rows(data), *rate_rows(data), *scale_rows(keys), *size_rows()]
     rows.append(Row("idle", "memory", "memory", idle, goal=True))
     return rows

@@ -25,7 +25,7 @@ import cluster as quorate_cluster  # noqa: E402
 
 BIN = quorate_cluster.BIN
 VALUE_BYTES = 100
-FILL_CONNECTIONS, FILL_BATCH, FILL_BYTES = 64, 50, 1 << 16
+FILL_CONNECTIONS, FILL_BATCH, FILL_BYTES = 64, 50, 1 << 22  # at most so much under way
 NAMESPACES = [{"id": 1, "name": "default", "kind": "lww"}, {"id": 2, "name": "bank", "kind": "cas"},
               {"id": 3, "name": "social", "kind": "crdt"}]
 TAG = b"@" * 40  # where the load generator puts the tag of the last answer
@@ -52,9 +52,10 @@ def write_requests(path, requests):
 
 def fill(port, requests, size=VALUE_BYTES, good=b"HTTP/1.1 2", bad=(b"HTTP/1.1 4", b"HTTP/1.1 5")):
     """Sends every request once, over many connections at a time, and insists on success."""
-    sockets = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(FILL_CONNECTIONS)]
+    count = min(FILL_CONNECTIONS, FILL_BYTES // size)
+    sockets = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(count)]
     requests = iter(requests)
-    batch_max = max(1, min(FILL_BATCH, FILL_BYTES // max(1, size)))
+    batch_max = max(1, min(FILL_BATCH, FILL_BYTES // count // size))
     more = True
     while more:
         sent = []
@@ -161,17 +162,18 @@ class Quorate(System):
 
     def fill(self, name, count, size):
         paths = {"timeline": ("POST", f"/v1/timelines/social/{name}", "?level=eventual"),
-                 "bank": ("PUT", f"/v1/kv/bank/{name}", "?level=strong")}
+                 "hot": ("PUT", "/v1/kv/bank/hot", "?level=strong")}
         kind = name.split("-")[0]
-        method, path, query = paths.get(kind, ("PUT", f"/v1/kv/default/{name}", "?level=strong"))
+        method, path, query = paths.get(kind, ("PUT", f"/v1/kv/default/{name}-",
+                                               "?level=strong&timeout=30s"))
         # All entries of a timeline go to one name.
-        number = (lambda i: "") if kind == "timeline" else (lambda i: f"-{i}")
-        fill(self.port, (http_request(method, f"{path}{number(i)}{query}", value(size))
+        body = b"1" if kind == "hot" else value(size)
+        fill(self.port, (http_request(method, f"{path}{'' if kind in paths else i}{query}", body)
                          for i in range(count)), size)
 
     def check(self, name, count, size):
         """What was filled in is still there."""
-        if self.engine == "null" or name.split("-")[0] in ("timeline", "bank"):
+        if self.engine == "null" or name.split("-")[0] in ("timeline", "hot"):
             return
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         for i in (0, count - 1):
@@ -274,9 +276,14 @@ class Etcd(System):
                             ["Content-Type: application/json"])
 
     def fill(self, name, count, size):
+        if name == "hot":
+            self.ask(self.port, "/v3/kv/put", {"key": self.key("hot"), "value": self.key("1")})
+            return
         fill(self.port, (self.put(f"{name}-{i}", size) for i in range(count)), size)
 
     def check(self, name, count, size):
+        if name == "hot":
+            return
         for i in (0, count - 1):
             answer = self.ask(self.port, "/v3/kv/range", {"key": self.key(f"{name}-{i}")})
             if len(base64.b64decode(answer.get("kvs", [{}])[0].get("value", ""))) != size:

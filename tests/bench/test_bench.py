@@ -172,7 +172,7 @@ class Pictures(unittest.TestCase):
         drawn = {name: svg for name, _, svg in charts.charts(results, 100000)}
         self.assertEqual(set(drawn), {"values.svg", "connections.svg", "keys.svg", "nodes.svg",
                                       "rates-writes.svg", "latency.svg"})
-        for name, points in (("values.svg", 2), ("connections.svg", 2), ("keys.svg", 2),
+        for name, points in (("values.svg", 2), ("connections.svg", 1), ("keys.svg", 2),
                              ("nodes.svg", 2), ("rates-writes.svg", 1), ("latency.svg", 5)):
             self.assertEqual(drawn[name].count("<circle"), points, name)
 
