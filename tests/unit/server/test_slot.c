@@ -177,6 +177,53 @@ static void test_those_that_wait_for_one_load_add_to_each_other(void **state)
     harness_stop(&h);
 }
 
+/* Whatever comes again, waits for the disk or shares a commit: each key counts once. */
+static void test_random_additions_add_up(void **state)
+{
+    enum { SEEDS = 200, STEPS = 120 };
+
+    (void)state;
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        struct harness h;
+        int64_t by[STEPS], sum = 0;
+        uint64_t keys = 0, id = 0;
+        harness_start(&h);
+        srandom(seed);
+        for (int step = 0; step < STEPS; step++) {
+            switch (random() % 6) {
+            case 0:
+                sum += step;
+                id = add(&h, step);
+                break;
+            case 1:
+                by[keys++] = step;
+                sum += step;
+                id = add_keyed(&h, step, keys);
+                break;
+            case 2:
+            case 3:
+                if (keys > 0) {
+                    const uint64_t key = 1 + (uint64_t)random() % keys;
+                    id = add_keyed(&h, by[key - 1], key);
+                }
+                break;
+            case 4:
+                quo_store_memory_faults(h.store)->get_would_block = random() % 2 != 0;
+                break;
+            default:
+                turn(&h);
+            }
+        }
+        settle(&h);
+        id = add(&h, 0);
+        settle(&h);
+        if (value_of(expect(&h, id, QUO_OK)->record) != sum)
+            fail_msg("seed %u: %lld instead of %lld", seed,
+                     (long long)value_of(reply_to(&h, id)->record), (long long)sum);
+        harness_stop(&h);
+    }
+}
+
 static void test_finds_itself_in_a_newer_epoch(void **state)
 {
     (void)state;
@@ -437,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_many_in_a_group),
         cmocka_unit_test(test_finds_itself),
         cmocka_unit_test(test_those_that_wait_for_one_load_add_to_each_other),
+        cmocka_unit_test(test_random_additions_add_up),
         cmocka_unit_test(test_finds_itself_in_a_newer_epoch),
         cmocka_unit_test(test_lost_with_its_group),
         cmocka_unit_test(test_copies),
