@@ -41,27 +41,38 @@ def scaled(results, keys):
         points = {}
         for name in ("strong GET", "strong PUT"):
             own = series(results, rf"(?P<x>[\d,]+) {what}: (?P<name>{name})", number, None, rate)
-            if own:
-                own[name].append((base, rate(f"quorate: {name}"))
-                                 if f"quorate: {name}" in results.runs else own[name][0])
+            if own and f"quorate: {name}" in results.runs:
+                own[name].append((base, rate(f"quorate: {name}")))
             points |= own
         yield what, f"Throughput and {what}", x_label, points
+
+
+def at_rates(results, words):
+    """{name: [(done a second, p99)]}, in the order of the rates, until one is not kept up with."""
+    offered = {}
+    for row_id in results.runs:
+        match = re.fullmatch(rf"(.*({words}).*), (\d+)/s", row_id)
+        if match:
+            offered.setdefault(match[1], []).append((int(match[3]), row_id))
+    found = {}
+    for name, rows in offered.items():
+        for rate, row_id in sorted(rows):
+            done = max(1, results.median(row_id, "per_second"))
+            found.setdefault(name, []).append((done, results.median(row_id, "p99_us") / 1000))
+            if done < 0.95 * rate:
+                break
+    return found
 
 
 def charts(results, keys):
     """(file name, title, SVG) of every picture that there are rows for."""
     for name, title, x_label, points in scaled(results, keys):
         if points:
-            yield f"{name}.svg", title, line_chart(title, x_label, "requests a second", points,
-                                                   log_x=True, log_y=True)
+            yield f"{name}.svg", title, line_chart(
+                title, x_label, "requests a second",
+                {row: sorted(places) for row, places in points.items()}, log_x=True, log_y=True)
     for kind, words in (("writes", WRITE), ("reads", READ)):
-        points = {}
-        for row_id in results.runs:
-            match = re.fullmatch(rf"(.*({words}).*), \d+/s", row_id)
-            if match:
-                points.setdefault(match[1], []).append(
-                    (max(1, results.median(row_id, "per_second")),
-                     results.median(row_id, "p99_us") / 1000))
+        points = at_rates(results, words)
         if points:
             title = f"Latency and throughput of {kind} at fixed rates"
             yield f"rates-{kind}.svg", title, line_chart(

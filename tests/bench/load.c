@@ -107,8 +107,8 @@ static struct requests read_requests(const char *path)
             (struct request){.bytes = bytes, .size = size, .tag = strstr(bytes, marker)};
     }
     fclose(file);
-    if (requests.count < options.connections) {
-        errx(2, "%s: %zu requests are too few", path, requests.count);
+    if (requests.count == 0) {
+        errx(2, "%s: no requests", path);
     }
     return requests;
 }
@@ -167,21 +167,29 @@ static void send_rest(struct connection *connection)
  * connections: the tags of these keys are nobody else's. */
 static size_t own(const struct connection *connection, const struct requests *from)
 {
-    return (from->count - 1 - connection->number) / options.connections + 1;
+    return (from->count + options.connections - 1 - connection->number) / options.connections;
+}
+
+static uint64_t chance(void)
+{
+    load.chance ^= load.chance << 13;
+    load.chance ^= load.chance >> 7;
+    load.chance ^= load.chance << 17;
+    return load.chance >> 16;
 }
 
 static struct request *choose(struct connection *connection)
 {
     struct requests *from = load.preparing ? &load.before : &load.requests;
+    if (!options.tag_after && !options.sequential && !load.preparing) {
+        return &from->all[chance() % from->count];
+    }
     size_t count = own(connection, from);
     size_t turn = connection->turns++;
     if (load.preparing || options.sequential) {
         load.wrapped += turn == count;
     } else {
-        load.chance ^= load.chance << 13;
-        load.chance ^= load.chance >> 7;
-        load.chance ^= load.chance << 17;
-        turn = load.chance >> 16;
+        turn = chance();
     }
     return &from->all[connection->number + turn % count * options.connections];
 }
@@ -519,6 +527,13 @@ int main(int argc, char **argv)
     load.requests = read_requests(options.requests);
     if (options.before) {
         load.before = read_requests(options.before);
+    }
+    bool owned = options.tag_after || options.sequential || options.before;
+    if (owned && load.requests.count < options.connections) {
+        errx(2, "%zu requests are too few", load.requests.count);
+    }
+    if (options.before && load.before.count != load.requests.count) {
+        errx(2, "there have to be as many requests before as later");
     }
     open_connections();
     run_all();

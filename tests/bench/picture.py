@@ -48,9 +48,10 @@ def text(x, y, words, anchor="middle", size=12, more=""):
 
 
 def line_chart(title, x_label, y_label, series, log_x=False, log_y=False, names=None):
-    """The text of an SVG file. `series`: {name: [(x, y)]}, above 0 where logarithmic. `names`: of
+    """The text of an SVG file. `series`: {name: [(x, y)]}, above 0 where logarithmic, in the
+    order in which they are joined. `names`: of
     the places 0, 1, 2... on a horizontal axis that has no numbers."""
-    series = {name: sorted(points) for name, points in series.items() if points}
+    series = {name: points for name, points in series.items() if points}
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     y_axis = Axis([y for points in series.values() for _, y in points], log_y, bottom, TOP)
     if names:

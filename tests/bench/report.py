@@ -18,7 +18,8 @@ class Results:
     def __init__(self):
         self.runs, self.groups = {}, {}
 
-    def add(self, row_id, group, run):
+    def add(self, run):
+        row_id, group = run["row"], run["group"]
         self.runs.setdefault(row_id, []).append(run)
         self.groups.setdefault(group, [])
         if row_id not in self.groups[group]:
@@ -101,7 +102,8 @@ def markdown_table(head, rows):
 def as_text(results, facts):
     parts = [", ".join(f"{name} {fact}" for name, fact in facts.items())]
     parts += [f"{title}\n{plain_table(head, rows)}" for title, head, rows in results.tables()]
-    parts.append(f"Goals\n{plain_table(GOAL_HEAD, results.goal_rows())}")
+    if any(row[-1] for row in results.goal_rows()):
+        parts.append(f"Goals\n{plain_table(GOAL_HEAD, results.goal_rows())}")
     return "\n\n".join(parts)
 
 

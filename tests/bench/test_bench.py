@@ -29,9 +29,10 @@ time for request:      110us     11.50ms       840us       410us    80.10%
 """
 
 
-def run_of(rate, p99=1000, **more):
-    return {"per_second": rate, "p50_us": 500, "p99_us": p99, "p999_us": 2 * p99, "refused": 0,
-            "broken": 0, "loaded": False, **more}
+def run_of(row, rate, p99=1000, **more):
+    return {"row": row, "group": "levels", "per_second": rate, "p50_us": 500, "p99_us": p99,
+            "p999_us": 2 * p99,
+            "refused": 0, "broken": 0, "loaded": False, **more}
 
 
 class Generators(unittest.TestCase):
@@ -98,8 +99,8 @@ class Report(unittest.TestCase):
     def setUp(self):
         self.results = report.Results()
         for rate in (100, 300, 200):
-            self.results.add("quorate: strong PUT", "levels", run_of(rate))
-        self.results.add("etcd: put", "levels", run_of(40, 4000, loaded=True, refused=2))
+            self.results.add(run_of("quorate: strong PUT", rate))
+        self.results.add(run_of("etcd: put", 40, 4000, loaded=True, refused=2))
 
     def test_medians(self):
         self.assertEqual(self.results.median("quorate: strong PUT", "per_second"), 200)
@@ -168,13 +169,21 @@ class Pictures(unittest.TestCase):
         for row_id in ("quorate: strong PUT", "quorate: strong PUT, 8 connections",
                        "quorate: strong PUT, 1 KiB", "quorate: strong PUT, 4000/s",
                        "1,000 keys: strong PUT", "5 nodes: strong PUT"):
-            results.add(row_id, "levels", {**run_of(1000), "p90_us": 700, "max_us": 9000})
+            results.add(run_of(row_id, 1000, p90_us=700, max_us=9000))
         drawn = {name: svg for name, _, svg in charts.charts(results, 100000)}
         self.assertEqual(set(drawn), {"values.svg", "connections.svg", "keys.svg", "nodes.svg",
                                       "rates-writes.svg", "latency.svg"})
         for name, points in (("values.svg", 2), ("connections.svg", 1), ("keys.svg", 2),
                              ("nodes.svg", 2), ("rates-writes.svg", 1), ("latency.svg", 5)):
             self.assertEqual(drawn[name].count("<circle"), points, name)
+
+
+    def test_rates_end_where_they_are_not_kept_up_with(self):
+        results = report.Results()
+        for rate, done in ((16000, 9000), (1000, 1000), (8000, 7000), (2000, 1990)):
+            results.add(run_of(f"quorate: strong PUT, {rate}/s", done))
+        self.assertEqual([done for done, _ in charts.at_rates(results, charts.WRITE)
+                          ["quorate: strong PUT"]], [1000, 1990, 7000])
 
 
 class CommandLine(unittest.TestCase):
