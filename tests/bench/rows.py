@@ -9,8 +9,8 @@ import time
 import typing
 
 import generators
-from systems import (BIN, TAG, VALUE_BYTES, BareH2o, Etcd, Nginx, Quorate, Redis, fill,
-                     http_request, quorate_cluster, value, write_requests)
+from systems import (BIN, ROOT, TAG, VALUE_BYTES, BareH2o, Etcd, Nginx, Quorate, Redis, fill,
+                     http_request, quorate_cluster, tools, value, write_requests)
 
 CONNECTIONS = 64
 READS = {"eventual": "eventual", "session": "session", "bounded": "bounded&max-stale=500ms",
@@ -40,6 +40,7 @@ SYSTEMS = {
     "small cache": lambda name: Quorate(
         name, settings="cache_bytes = 8388608;\nwrite_buffer_bytes = 8388608;"),
     "repair": lambda name: Quorate(name),
+    "TLS": lambda name: Quorate(name, tls=True),
     "idle": lambda name: Quorate(name),
     "engine alone": None,
     **{f"{count} nodes": lambda name, count=count: Quorate(name, nodes=count)
@@ -81,12 +82,13 @@ class Context:
         return path
 
 
-def closed(name, requests, connections=CONNECTIONS, expect=2):
+def closed(name, requests, connections=CONNECTIONS, expect=2, tls=False):
     """wrk on the requests, which `name` names for good."""
     def run(context):
         path = context.file(name, requests)
-        return generators.wrk(context.system.port, ["requests.lua", path], context.seconds,
-                              connections, expect=expect)
+        port = context.system.tls_port if tls else context.system.port
+        return generators.wrk(port, ["requests.lua", path], context.seconds, connections,
+                              expect=expect, scheme="https" if tls else "http")
     return run
 
 
@@ -287,7 +289,7 @@ def rate_rows(data):
             "redis wait", redis_wait, data, 2, fixed), (data,), expect=False)
 
 
-def http2(made, paths, *options, method="GET", expect=2):
+def http2(made, paths, *options, method="GET", expect=2, tls=False):
     def run(context):
         urls = context.folder / f"paths-{made}"
         if not urls.exists():
@@ -297,21 +299,32 @@ def http2(made, paths, *options, method="GET", expect=2):
             body = context.folder / "value"
             body.write_bytes(value())
             more += ["-d", body, "-H", ":method: PUT"]
-        return generators.h2load(context.system.port, urls, context.seconds, 8, 32, *more,
-                                 expect=expect)
+        port = context.system.tls_port if tls else context.system.port
+        return generators.h2load(port, urls, context.seconds, 8, 32, *more, expect=expect,
+                                 scheme="https" if tls else "http")
     return run
 
 
-def http2_rows(data):
-    def paths(level):
-        return lambda: (f"/v1/kv/default/{data[0]}-{i}?level={level}" for i in range(10000))
+def tls_rows(data):
+    """As rows of `levels` and `protocols`, with TLS 1.3 or what wrk makes of it."""
+    for level, method in (("eventual", "GET"), ("strong", "GET"), ("strong", "PUT")):
+        yield simple("tls", data, level, method, "TLS", tls=True)
+    yield Row("TLS", "HTTP/2, eventual GET", "tls",
+              http2("eventual", http2_paths(data, "eventual"), tls=True), (data,))
 
+
+def http2_paths(data, level):
+    return lambda: (f"/v1/kv/default/{data[0]}-{i}?level={level}"
+                    for i in range(min(data[1], 10000)))
+
+
+def http2_rows(data):
     for level, method, goal in (("eventual", "GET", True), ("strong", "GET", False),
                                 ("strong", "PUT", False)):
         yield Row(QUORATE, f"HTTP/2, {level} {method}", "protocols",
-                  http2(level, paths(level), method=method), (data,), goal)
+                  http2(level, http2_paths(data, level), method=method), (data,), goal)
     yield Row("null engine", "HTTP/2, eventual GET", "protocols",
-              http2("eventual", paths("eventual"), expect=4), (data,), True)
+              http2("eventual", http2_paths(data, "eventual"), expect=4), (data,), True)
     yield Row("bare h2o", "HTTP/2, any GET", "protocols", http2("any", lambda: ["/"]))
     for call, make in (("Put", grpc_put), ("Range", grpc_range),
                        ("serializable Range", grpc_serializable)):
@@ -398,7 +411,8 @@ def ceiling_rows(data):
     yield Row("bare h2o", "any GET", "ceilings", closed("root", lambda: [http_request("GET", "/")]))
     yield Row("nginx", "file of 100 bytes", "ceilings",
               closed("file", lambda: [http_request("GET", "/value")]))
-    yield Row("engine alone", "PUT on disk", "ceilings", engine_alone, goal=True)
+    if "engine" in tools():
+        yield Row("engine alone", "PUT on disk", "ceilings", engine_alone, goal=True)
 
 
 def engine_alone(context):
@@ -439,5 +453,7 @@ def all_rows(keys):
     rows = [*level_rows(data), *condition_rows(data), *timeline_rows(), *http2_rows(data),
             *ceiling_rows(data), *failure_rows(("key", min(keys, 20000), VALUE_BYTES)),
             *connection_rows(data), *rate_rows(data), *scale_rows(keys), *size_rows()]
+    if "tls.port" in (ROOT / "proxy" / "config.def").read_text():
+        rows += tls_rows(data)
     rows.append(Row("idle", "memory", "memory", idle, goal=True))
     return rows

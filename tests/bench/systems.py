@@ -128,21 +128,28 @@ class System:
 
 class Quorate(System):
     """`relay`: milliseconds by which a relay delays the third node, each way; None: no relay.
-    `dead`: nodes killed once all are up."""
+    `dead`: nodes killed once all are up. `tls`: HTTPS at tls_port, beside HTTP."""
 
-    def __init__(self, name, engine="rocksdb", nodes=3, settings="", proxy_settings="", relay=None,
-                 dead=0):
+    def __init__(self, name, engine="rocksdb", nodes=3, settings="", relay=None, dead=0, tls=False):
         super().__init__(name)
         self.engine, self.node_count, self.relay, self.dead = engine, nodes, relay, dead
-        self.settings, self.proxy_settings = settings, proxy_settings
+        self.settings, self.tls_port = settings, self.ports.take() if tls else None
         self.cluster = None
+
+    def tls_settings(self):
+        key, certificate = self.folder / "key.pem", self.folder / "certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost", "-days", "9",
+                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        return (f'tls : {{ port = {self.tls_port}; certificate = "{certificate}"; '
+                f'key = "{key}"; }};')
 
     def start(self):
         if self.cluster is None:
             self.cluster = quorate_cluster.Cluster(
                 nodes=self.node_count, namespaces=NAMESPACES,
                 node_settings=f'engine = "{self.engine}";\n{self.settings}',
-                proxy_settings=f"loops = 1;\n{self.proxy_settings}")
+                proxy_settings="loops = 1;\n" + (self.tls_settings() if self.tls_port else ""))
             if self.relay is not None:
                 self.relay_port = self.ports.take()
                 with open(self.cluster.nodes[2].config, "a") as config:
@@ -380,9 +387,13 @@ def prepare():
     with open(log, "wb") as output:
         for command in (["cmake", "--preset", "release", "-S", ROOT, "-B", BIN],
                         ["cmake", "--build", BIN, "--target", "quorate-node", "quorate-proxy",
-                         *PROGRAMS]):
+                         *(f"quorate-bench-{name}" for name in tools())]):
             if subprocess.run(command, cwd=ROOT, stdout=output, stderr=output).returncode != 0:
                 raise SystemExit(f"the build failed, see {log}")
 
 
-PROGRAMS = ["quorate-bench-load", "quorate-bench-delay", "quorate-bench-bare-h2o"]
+
+def tools():
+    """Programs that are built to measure with. That of the engine is there where its source is."""
+    engine = ["engine"] if (HERE / "engine.c").exists() else []
+    return ["load", "delay", "bare-h2o", *engine]
