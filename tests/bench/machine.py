@@ -67,12 +67,25 @@ def settle(pids, seconds=10):
         before = now
 
 
+def kernel_threads():
+    """Writing to the disk takes their time, whoever wrote."""
+    return [int(path.parent.name) for path in pathlib.Path("/proc").glob("[0-9]*/stat")
+            if has_parent(path, "2")]
+
+
+def has_parent(path, parent):
+    try:
+        return path.read_text().rsplit(")", 1)[1].split()[1] == parent
+    except OSError:
+        return False
+
+
 class Watch:
     """Divides the machine's time, from its making to `result`, into that of the system measured,
-    of the generator and ourselves, and of others."""
+    of the generator and ourselves, of the kernel's own threads, and of others."""
 
     def __init__(self, pids):
-        self.pids = pids
+        self.pids, self.kernel = pids, kernel_threads()
         self.load = os.getloadavg()[0]
         self.start = self.times()
 
@@ -81,13 +94,15 @@ class Watch:
         user, nice, system, _, _, _, _, steal = (int(n) / TICKS for n in fields[:8])
         own = sum(sum(resource.getrusage(who)[:2])
                   for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return time.monotonic(), user + nice + system, cpu_seconds(self.pids), own, steal
+        return (time.monotonic(), user + nice + system, cpu_seconds(self.pids), own,
+                cpu_seconds(self.kernel), steal)
 
     def result(self):
-        elapsed, busy, system, own, steal = (
+        elapsed, busy, system, own, kernel, steal = (
             after - before for after, before in zip(self.times(), self.start))
         available = elapsed * os.cpu_count()
-        others = max(0, busy - system - own) / available
+        others = max(0, busy - system - own - kernel) / available
         return {"load_before": round(self.load, 2), "others": round(others, 3),
-                "steal": round(steal / available, 3), "system_cpu": round(system / elapsed, 2),
+                "steal": round(steal / available, 3), "kernel_cpu": round(kernel / elapsed, 2),
+                "system_cpu": round(system / elapsed, 2),
                 "generator_cpu": round(own / elapsed, 2), "loaded": others > OTHERS_MAX}
