@@ -1,4 +1,5 @@
-/* quorate-proxy: reads its settings and the cluster map, runs one loop per core, ends on SIGTERM.
+/* quorate-proxy: reads its settings and the cluster map, runs one loop per core, reads its
+ * certificate again on SIGHUP, ends on SIGTERM.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -12,6 +13,7 @@
 #include "quorate/listen.h"
 #include "quorate/log.h"
 #include "quorate/program.h"
+#include "quorate/tls.h"
 
 #define WHY_MAX 1024u
 #define DRAIN_CHECK_US 20000u
@@ -62,7 +64,8 @@ static struct {
 /* One loop with all that belongs to it; everything is made and used in its thread. */
 struct worker {
     pthread_t thread;
-    int listener;
+    int listener;       /* -1: none */
+    int tls_listener;   /* -1: none */
     int peers_listener; /* of this proxy's name */
     struct quo_loop *loop;
     struct quo_peers *nodes;
@@ -82,6 +85,11 @@ static struct worker workers[QUO_LOOPS_MAX];
 static struct quo_lanes *lanes; /* NULL: one loop */
 static struct quo_http_sources sources;
 static struct quo_map *map;
+static struct quo_tls *tls; /* NULL: no HTTPS */
+/* Where clients are awaited; 0: nowhere. */
+static struct {
+    uint16_t plain, secure;
+} ports;
 static struct quo_token_secret secret; /* of the session tokens */
 static uint32_t own = UINT32_MAX; /* of the map's proxies the one that this is; UINT32_MAX: none */
 
@@ -199,6 +207,8 @@ static bool build_http(struct worker *worker)
         .sources = &sources,
         .secret = &secret,
         .listener = worker->listener,
+        .tls_listener = worker->tls_listener,
+        .tls = tls,
         .connections_max = share_of_connections(sources.loops),
         .idle_timeout_ms = (uint32_t)settings.idle_timeout * 1000,
         .request_timeout_ms = (uint32_t)settings.request_timeout * 1000,
@@ -357,6 +367,39 @@ static void read_session_key(void)
                  QUO_TOKEN_SECRET_DIGITS_MIN, QUO_TOKEN_SECRET_DIGITS_MAX);
 }
 
+static void read_certificate(void)
+{
+    const struct quo_tls_options options = {
+        .certificate = settings.tls_certificate,
+        .key = settings.tls_key,
+        .client_ca = settings.tls_client_ca,
+        .on_end = quo_secure_on_end,
+    };
+    char why[WHY_MAX];
+
+    if (settings.tls_certificate[0] == '\0') {
+        if (settings.tls_key[0] != '\0' || settings.tls_client_ca[0] != '\0')
+            quo_fail("tls.key and tls.client_ca are of no use without tls.certificate");
+        if (!settings.listen_plain)
+            quo_fail("listen.plain is false, and without tls.certificate there is no HTTPS");
+        return;
+    }
+    if (settings.tls_key[0] == '\0')
+        quo_fail("tls.certificate needs tls.key");
+    if (quo_tls_new(&options, &tls, why, sizeof why) != QUO_OK)
+        quo_fail("%s", why);
+    sources.tls = tls;
+}
+
+static void read_certificate_again(void)
+{
+    char why[WHY_MAX], quoted[2 * WHY_MAX];
+
+    if (quo_tls_reload(tls, why, sizeof why) != QUO_OK)
+        quo_log(QUO_LOG_ERROR, "tls.not_reloaded", "why=%s stays=\"what was read before\"",
+                quo_log_quote(quo_slice_of(why), quoted, sizeof quoted));
+}
+
 /* Each other proxy connects with every of its loops, and the kernel may bring all to one of ours.
  */
 static void raise_descriptors(void)
@@ -378,18 +421,32 @@ static uint32_t choose_loops(void)
     return QUO_MIN((uint32_t)CPU_COUNT(&cores), QUO_LOOPS_MAX);
 }
 
-static uint16_t listen_for_clients(void)
+/* Returns the port; with all listeners -1, and 0, if it is not wanted. */
+static uint16_t listen_for_clients(bool wanted, const char *host, uint64_t port_wanted,
+                                   int listeners[QUO_LOOPS_MAX])
 {
-    int listeners[QUO_LOOPS_MAX];
     char why[WHY_MAX];
-    uint16_t port;
+    uint16_t port = 0;
 
-    if (quo_listen(settings.listen_host, (uint16_t)settings.listen_port, sources.loops, listeners,
-                   &port, why, sizeof why) != QUO_OK)
+    memset(listeners, 0xff, QUO_LOOPS_MAX * sizeof *listeners);
+    if (wanted && quo_listen(host, (uint16_t)port_wanted, sources.loops, listeners, &port, why,
+                             sizeof why) != QUO_OK)
         quo_fail("cannot listen on %s", why);
-    for (uint32_t i = 0; i < sources.loops; i++)
-        workers[i].listener = listeners[i];
     return port;
+}
+
+static void listen_for_all_clients(void)
+{
+    const char *tls_host = settings.tls_host[0] != '\0' ? settings.tls_host : settings.listen_host;
+    int plain[QUO_LOOPS_MAX], secure[QUO_LOOPS_MAX];
+
+    ports.plain = listen_for_clients(settings.listen_plain, settings.listen_host,
+                                     settings.listen_port, plain);
+    ports.secure = listen_for_clients(tls != NULL, tls_host, settings.tls_port, secure);
+    for (uint32_t i = 0; i < sources.loops; i++) {
+        workers[i].listener = plain[i];
+        workers[i].tls_listener = secure[i];
+    }
 }
 
 static void listen_for_proxies(void)
@@ -456,33 +513,56 @@ static bool drain_workers(void)
     return all;
 }
 
+/* Without a certificate SIGHUP ends the program, as it does by default. */
+static void block_signals(sigset_t *ret)
+{
+    quo_program_block_signals(ret);
+    if (tls == NULL)
+        return;
+    sigaddset(ret, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+/* Returns the signal that ends the program. */
+static int await_end(const sigset_t *signals)
+{
+    int received = 0;
+
+    while (sigwait(signals, &received) != 0 || received == SIGHUP) {
+        if (received == SIGHUP)
+            read_certificate_again();
+    }
+    return received;
+}
+
 int main(int argc, char **argv)
 {
     struct quo_program program = {0};
     sigset_t signals;
     char host[320];
-    int received = 0;
-    uint16_t port;
+    int received;
 
     parse_arguments(argc, argv, &program);
     quo_program_read_settings(&program, settings.map, settings.log_level);
     read_map();
     read_session_key();
+    read_certificate();
     if (program.check) {
         printf("settings and map are valid\n");
         return 0;
     }
-    quo_program_block_signals(&signals);
+    block_signals(&signals);
     sources.loops = choose_loops();
     raise_descriptors();
-    port = listen_for_clients();
+    listen_for_all_clients();
     if (is_named())
         listen_for_proxies();
     start_workers();
-    quo_log(QUO_LOG_INFO, "proxy.started", "host=%s port=%u loops=%u name=%s release=%s",
-            quo_log_quote(quo_slice_of(settings.listen_host), host, sizeof host), port,
-            sources.loops, is_named() ? settings.name : "-", QUO_RELEASE);
-    sigwait(&signals, &received);
+    quo_log(QUO_LOG_INFO, "proxy.started",
+            "host=%s port=%u tls_port=%u loops=%u name=%s release=%s",
+            quo_log_quote(quo_slice_of(settings.listen_host), host, sizeof host), ports.plain,
+            ports.secure, sources.loops, is_named() ? settings.name : "-", QUO_RELEASE);
+    received = await_end(&signals);
     quo_log(QUO_LOG_INFO, "proxy.stopping", "signal=%d", received);
     quo_log(QUO_LOG_INFO, "proxy.stopped", "drained=%s", drain_workers() ? "true" : "false");
     /* The library's contexts cannot be disposed of while connections exist, so nothing is. */

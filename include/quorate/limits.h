@@ -160,9 +160,10 @@
 #define QUO_HTTP_INPUT_MAX (512u * 1024 * 1024) /* bytes of unfinished requests on one loop */
 /* When the unfinished requests of a loop are over the limit, connections that hold more are cut. */
 #define QUO_HTTP_INPUT_LARGE (64u * 1024)
-#define QUO_HTTP_DRAIN_MS 10000u   /* how long a stopping proxy waits for its requests */
-#define QUO_COUNTER_BODY_MAX 4096u /* bytes of the JSON that adds to a counter */
-#define QUO_REQUEST_ID_MAX 128u    /* bytes of a Request-Id that is echoed */
+#define QUO_HTTP_HANDSHAKES_MAX 2048u /* of TLS under way on one loop; each may hold 128 KiB */
+#define QUO_HTTP_DRAIN_MS 10000u      /* how long a stopping proxy waits for its requests */
+#define QUO_COUNTER_BODY_MAX 4096u    /* bytes of the JSON that adds to a counter */
+#define QUO_REQUEST_ID_MAX 128u       /* bytes of a Request-Id that is echoed */
 
 /* Batches */
 #define QUO_HTTP_BATCH_BODY_MAX (8u * 1024 * 1024) /* bytes of one */

@@ -12,14 +12,14 @@
 /* The library reads at least this much at once, and moves the buffer when there is less room. */
 #define READ_ROOM 4096u
 
-static struct quo_connection *connection_of_socket(h2o_socket_t *socket)
+struct quo_connection *quo_connection_of_socket(h2o_socket_t *socket)
 {
     return socket->on_close.data;
 }
 
 struct quo_connection *quo_connection_of(h2o_req_t *request)
 {
-    return connection_of_socket(request->conn->callbacks->get_socket(request->conn));
+    return quo_connection_of_socket(request->conn->callbacks->get_socket(request->conn));
 }
 
 static void on_close(void *data)
@@ -37,6 +37,7 @@ static void on_close(void *data)
     if (connection->guard != NULL)
         http->body_bytes -= connection->guard->body_bytes;
     free(connection->guard);
+    quo_secure_free(connection);
     free(connection);
     quo_http_resume_accepting(http);
 }
@@ -86,7 +87,7 @@ static enum quo_flood watch(struct quo_connection *connection, struct quo_slice 
 /* Stands before the library's reader of an HTTP/2 connection. */
 static void on_http2_read(h2o_socket_t *socket, const char *err)
 {
-    struct quo_connection *connection = connection_of_socket(socket);
+    struct quo_connection *connection = quo_connection_of_socket(socket);
     const h2o_buffer_t *input = socket->input;
     h2o_socket_cb library_read = connection->library_read;
 
@@ -134,10 +135,25 @@ static void become_http2(struct quo_connection *connection, struct timeval conne
     }
 }
 
+/* By what has come so far. */
+static enum quo_http_version version_of(const struct quo_connection *connection)
+{
+    const h2o_buffer_t *input = connection->socket->input;
+    size_t known = QUO_MIN(input->size, PREFACE_START_LEN);
+
+    if (known == 0)
+        return QUO_HTTP_UNKNOWN;
+    if (connection->secure != NULL)
+        return quo_secure_version(connection);
+    if (memcmp(input->bytes, PREFACE_START, known) != 0)
+        return QUO_HTTP_1;
+    return known == PREFACE_START_LEN ? QUO_HTTP_2 : QUO_HTTP_UNKNOWN;
+}
+
 static void on_first_bytes(h2o_socket_t *socket, const char *err)
 {
-    struct quo_connection *connection = connection_of_socket(socket);
-    size_t known = QUO_MIN(socket->input->size, PREFACE_START_LEN);
+    struct quo_connection *connection = quo_connection_of_socket(socket);
+    enum quo_http_version version;
     uint64_t now_ms = quo_wall_ms(connection->http->env);
     struct timeval now = {.tv_sec = (time_t)(now_ms / 1000),
                           .tv_usec = (suseconds_t)(now_ms % 1000 * 1000)};
@@ -146,16 +162,27 @@ static void on_first_bytes(h2o_socket_t *socket, const char *err)
         h2o_socket_close(socket);
         return;
     }
-    if (memcmp(socket->input->bytes, PREFACE_START, known) != 0) {
+    version = version_of(connection);
+    if (version == QUO_HTTP_1) {
         connection->version = QUO_HTTP_1;
         h2o_http1_accept(&connection->http->accept, socket, now);
-    } else if (known == PREFACE_START_LEN) {
+    } else if (version == QUO_HTTP_2) {
         become_http2(connection, now);
     }
 }
 
-void quo_connection_open(struct quo_http *http, h2o_socket_t *socket)
+void quo_connection_await_first_bytes(struct quo_connection *connection)
 {
+    h2o_socket_t *socket = connection->socket;
+
+    h2o_socket_read_start(socket, on_first_bytes);
+    if (socket->input->size > 0)
+        on_first_bytes(socket, NULL);
+}
+
+void quo_connection_open(const struct quo_http_listener *listener, h2o_socket_t *socket)
+{
+    struct quo_http *http = listener->http;
     struct quo_connection *connection = h2o_mem_alloc(sizeof *connection);
 
     memset(connection, 0, sizeof *connection);
@@ -168,12 +195,15 @@ void quo_connection_open(struct quo_http *http, h2o_socket_t *socket)
     quo_count(&http->stats.accepted, 1);
     socket->on_close.cb = on_close;
     socket->on_close.data = connection;
-    h2o_socket_read_start(socket, on_first_bytes);
+    if (listener->secure)
+        quo_secure_begin(connection);
+    else
+        quo_connection_await_first_bytes(connection);
 }
 
 static void on_read_while_pending(h2o_socket_t *socket, const char *err)
 {
-    struct quo_connection *connection = connection_of_socket(socket);
+    struct quo_connection *connection = quo_connection_of_socket(socket);
 
     /* The next request's bytes wait in the buffer. A client that closed may have closed only its
      * sending side, so it still gets its answer. */
@@ -188,7 +218,8 @@ void quo_connection_arm(struct quo_connection *connection, h2o_req_t *request)
     const h2o_buffer_t *input = socket->input;
     size_t used = (size_t)(input->bytes - input->_buf) + input->size;
 
-    if (connection->version != QUO_HTTP_1 || input->capacity - used < READ_ROOM)
+    if (connection->version != QUO_HTTP_1 || connection->secure != NULL ||
+        input->capacity - used < READ_ROOM)
         return;
     connection->armed = request;
     h2o_socket_read_start(socket, on_read_while_pending);
@@ -198,6 +229,39 @@ static void cut_counted(struct quo_connection *connection, _Atomic uint64_t *cou
 {
     quo_count(counter, 1);
     quo_connection_cut(connection);
+}
+
+/* Ends an idle connection. Whether that was begun only now. */
+static bool retire(struct quo_connection *connection)
+{
+    if (connection->secure != NULL && quo_secure_retire(connection))
+        return true;
+    quo_connection_cut(connection);
+    return connection->secure == NULL;
+}
+
+static void sweep_handshake(struct quo_connection *connection, uint64_t now_us)
+{
+    struct quo_http *http = connection->http;
+
+    if (http->draining)
+        quo_connection_cut(connection);
+    else if (now_us - connection->quiet_since > (uint64_t)http->options.request_timeout_ms * 1000)
+        cut_counted(connection, &http->stats.tls_slow);
+}
+
+/* The library says goodbye to an idle connection properly, and listens until then; what is left
+ * after that is a write. */
+static void sweep_http2(struct quo_connection *connection, uint64_t now_us)
+{
+    struct quo_http *http = connection->http;
+
+    if (h2o_socket_is_reading(connection->socket))
+        connection->partial_since = 0;
+    else if (connection->partial_since == 0)
+        connection->partial_since = now_us;
+    else if (now_us - connection->partial_since > (uint64_t)http->options.write_timeout_ms * 1000)
+        cut_counted(connection, &http->stats.stuck_writes);
 }
 
 /* Between requests: idle too long, or a request that does not arrive? */
@@ -210,9 +274,9 @@ static void sweep_waiting(struct quo_connection *connection, uint64_t now_us)
 
         connection->partial_since = 0;
         if (http->draining)
-            quo_connection_cut(connection);
-        else if (now_us - connection->quiet_since > limit_us)
-            cut_counted(connection, &http->stats.idle_closed);
+            retire(connection);
+        else if (now_us - connection->quiet_since > limit_us && retire(connection))
+            quo_count(&http->stats.idle_closed, 1);
     } else if (connection->partial_since == 0) {
         connection->partial_since = now_us;
     } else if (now_us - connection->partial_since >
@@ -225,9 +289,14 @@ uint64_t quo_connection_sweep(struct quo_connection *connection, uint64_t now_us
 {
     if (connection->cut)
         return 0;
-    /* The library says goodbye to an idle HTTP/2 connection properly. */
-    if (connection->version == QUO_HTTP_2)
+    if (quo_secure_shaking(connection)) {
+        sweep_handshake(connection, now_us);
+        return 0;
+    }
+    if (connection->version == QUO_HTTP_2) {
+        sweep_http2(connection, now_us);
         return connection->guard->body_bytes + connection->socket->input->size;
+    }
     if (connection->open > 0)
         return 0;
     sweep_waiting(connection, now_us);

@@ -50,6 +50,8 @@ static void on_request_gone(void *data)
     connection->armed = NULL;
     connection->quiet_since = now_us;
     connection->partial_since = 0;
+    if (connection->secure != NULL)
+        quo_secure_request_gone(connection);
     if (exchange->pending || (exchange->batch != NULL && quo_batch_gone(exchange->batch)))
         count_cancelled(exchange, now_us);
     if (exchange->pending)

@@ -184,16 +184,23 @@ static void add_gauges(const struct quo_http_sources *sources, struct quo_text *
 {
     /* What ends is read before what begins, so that no difference is below zero. */
     uint64_t closed = sum(sources, HTTP(closed), 0);
+    uint64_t tls_closed = sum(sources, HTTP(tls_closed), 0);
     uint64_t ended = sum(sources, HTTP(cancelled), 0);
 
     for (size_t status = 100; status < 600; status++)
         ended += sum(sources, HTTP(responses), status);
     add_gauge(text, "quo_http_connections", "Connections that are open.",
               sum(sources, HTTP(accepted), 0) - closed);
+    add_gauge(text, "quo_tls_connections", "Of those, the ones that speak TLS.",
+              sum(sources, HTTP(tls_handshakes), 0) - tls_closed);
     add_gauge(text, "quo_http_requests_waiting", "Requests that wait for their answer.",
               sum(sources, HTTP(requests), 0) - ended);
     add_gauge(text, "quo_partitions_lacking_quorum",
               "Partitions whose strong operations would fail now.", quo_http_lacking(sources));
+    if (sources->tls != NULL)
+        add_gauge(text, "quo_tls_certificate_expires_seconds",
+                  "When the certificate in use ends, in seconds since 1970.",
+                  (uint64_t)quo_tls_expires(sources->tls));
 }
 
 void quo_http_exposition(const struct quo_http_sources *sources, struct quo_text *text)

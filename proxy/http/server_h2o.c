@@ -11,44 +11,77 @@
  * connection. */
 #define ENTITY_SLACK (1024u * 1024 + 64u * 1024)
 
-static void pause_accepting(struct quo_http *http, _Atomic uint64_t *counter)
+static void pause_accepting(struct quo_http_listener *listener, _Atomic uint64_t *counter)
 {
-    h2o_socket_read_stop(http->listener);
-    http->accepting = false;
+    h2o_socket_read_stop(listener->socket);
+    listener->accepting = false;
     quo_count(counter, 1);
 }
 
-static void on_accept(h2o_socket_t *listener, const char *err)
+static bool has_room(const struct quo_http_listener *listener)
 {
-    struct quo_http *http = listener->data;
+    const struct quo_http *http = listener->http;
+
+    return http->connection_count < http->options.connections_max &&
+           (!listener->secure || http->handshakes < QUO_HTTP_HANDSHAKES_MAX);
+}
+
+static void on_accept(h2o_socket_t *listening, const char *err)
+{
+    struct quo_http_listener *listener = listening->data;
+    struct quo_http *http = listener->http;
 
     if (err != NULL)
         return;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         h2o_socket_t *socket;
 
-        if (http->connection_count >= http->options.connections_max) {
-            pause_accepting(http, &http->stats.accept_pauses);
+        if (!has_room(listener)) {
+            pause_accepting(listener, &http->stats.accept_pauses);
             return;
         }
-        socket = h2o_evloop_socket_accept(listener);
+        socket = h2o_evloop_socket_accept(listening);
         if (socket == NULL) {
             /* Without descriptors or memory the listener stays readable: wait for the sweep. */
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                pause_accepting(http, &http->stats.accept_failures);
+                pause_accepting(listener, &http->stats.accept_failures);
             return;
         }
-        quo_connection_open(http, socket);
+        quo_connection_open(listener, socket);
     }
 }
 
 void quo_http_resume_accepting(struct quo_http *http)
 {
-    if (http->accepting || http->draining ||
-        http->connection_count >= http->options.connections_max)
+    for (size_t i = 0; i < QUO_COUNT(http->listeners); i++) {
+        struct quo_http_listener *listener = &http->listeners[i];
+
+        if (listener->socket == NULL || listener->accepting || !has_room(listener))
+            continue;
+        listener->accepting = true;
+        h2o_socket_read_start(listener->socket, on_accept);
+    }
+}
+
+static void listen_on(struct quo_http *http, struct quo_http_listener *listener, int fd,
+                      bool secure)
+{
+    *listener = (struct quo_http_listener){.http = http, .secure = secure};
+    if (fd < 0)
         return;
-    http->accepting = true;
-    h2o_socket_read_start(http->listener, on_accept);
+    listener->socket = h2o_evloop_socket_create(quo_loop_native(http->options.loop), fd,
+                                                H2O_SOCKET_FLAG_DONT_READ);
+    listener->socket->data = listener;
+}
+
+static void stop_listening(struct quo_http_listener *listener)
+{
+    if (listener->socket == NULL)
+        return;
+    if (listener->accepting)
+        h2o_socket_read_stop(listener->socket);
+    h2o_socket_close(listener->socket);
+    listener->socket = NULL;
 }
 
 /* Responses that clients do not take hold memory. */
@@ -196,9 +229,8 @@ struct quo_http *quo_http_new(const struct quo_http_options *options)
     http->look.deadline = look_deadline;
     http->look.expire = on_look;
     quo_loop_add_timed(options->loop, &http->look);
-    http->listener = h2o_evloop_socket_create(quo_loop_native(options->loop), options->listener,
-                                              H2O_SOCKET_FLAG_DONT_READ);
-    http->listener->data = http;
+    listen_on(http, &http->listeners[0], options->listener, false);
+    listen_on(http, &http->listeners[1], options->tls_listener, true);
     quo_http_resume_accepting(http);
     return http;
 }
@@ -213,11 +245,8 @@ void quo_http_drain(struct quo_http *http)
     if (http->draining)
         return;
     http->draining = true;
-    if (http->accepting)
-        h2o_socket_read_stop(http->listener);
-    http->accepting = false;
-    h2o_socket_close(http->listener);
-    http->listener = NULL;
+    for (size_t i = 0; i < QUO_COUNT(http->listeners); i++)
+        stop_listening(&http->listeners[i]);
     h2o_context_request_shutdown(&http->context);
     sweep_connections(http, quo_mono_us(http->env));
 }

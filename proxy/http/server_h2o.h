@@ -16,20 +16,22 @@
 struct quo_exchange;
 struct quo_http_batch;
 struct quo_line;
+struct quo_secure;
 
 enum quo_http_version { QUO_HTTP_UNKNOWN = 0, QUO_HTTP_1 = 1, QUO_HTTP_2 = 2 };
 
 struct quo_connection {
     struct quo_http *http;
-    h2o_linklist_t link;  /* in http->connections */
-    h2o_socket_t *socket; /* until it is closed, when we go as well */
-    bool *ret_closed;     /* told when we go; may be NULL */
+    struct quo_secure *secure; /* NULL: without TLS */
+    h2o_linklist_t link;       /* in http->connections */
+    h2o_socket_t *socket;      /* until it is closed, when we go as well */
+    bool *ret_closed;          /* told when we go; may be NULL */
     enum quo_http_version version;
     bool cut;               /* the socket was shut down: the end is near */
     uint32_t open;          /* exchanges whose request still exists */
     uint32_t operations;    /* exchanges whose operation has not ended */
     h2o_linklist_t pending; /* those exchanges */
-    uint64_t quiet_since;   /* mono us: opened, or the last request ended */
+    uint64_t quiet_since;   /* mono us: opened, TLS agreed upon, or the last request ended */
     uint64_t partial_since; /* part of a request was first seen waiting; 0: none is */
 
     /* HTTP/1 */
@@ -65,14 +67,21 @@ struct quo_exchange {
     struct quo_token token;
 };
 
+/* Where clients connect to. */
+struct quo_http_listener {
+    struct quo_http *http;
+    h2o_socket_t *socket; /* NULL: there is none, or no longer */
+    bool secure;          /* they speak TLS */
+    bool accepting;
+};
+
 struct quo_http {
     struct quo_http_options options;
     struct quo_env *env;
     h2o_globalconf_t config;
     h2o_context_t context;
     h2o_accept_ctx_t accept;
-    h2o_socket_t *listener;
-    bool accepting;
+    struct quo_http_listener listeners[2];
     bool draining;
     struct quo_timed sweep;
     uint64_t next_sweep_us;
@@ -80,12 +89,15 @@ struct quo_http {
     uint64_t next_look_us;
 
     uint32_t connection_count;
+    uint32_t handshakes; /* of TLS, under way */
     h2o_linklist_t connections;
     h2o_linklist_t unsent; /* exchanges answered and not yet taken by the client, oldest first */
     h2o_mem_recycle_t exchanges;
-    uint64_t body_bytes;      /* unfinished bodies of all HTTP/2 connections */
-    uint64_t flood_logged_us; /* floods are logged once a second at most */
-    uint64_t id_base;         /* random; request ids count from it */
+    uint64_t body_bytes;          /* unfinished bodies of all HTTP/2 connections */
+    uint64_t flood_logged_us;     /* floods are logged once a second at most */
+    uint64_t handshake_logged_us; /* so are handshakes that failed */
+    uint64_t handshakes_unlogged; /* since then */
+    uint64_t id_base;             /* random; request ids count from it */
     uint64_t id_next;
     struct quo_http_stats stats;
 
@@ -99,9 +111,12 @@ struct quo_http {
 
 /* connection_h2o.c */
 
-/* Takes over an accepted socket. */
-void quo_connection_open(struct quo_http *http, h2o_socket_t *socket);
+/* Takes over a socket that the listener has accepted. */
+void quo_connection_open(const struct quo_http_listener *listener, h2o_socket_t *socket);
 struct quo_connection *quo_connection_of(h2o_req_t *request);
+struct quo_connection *quo_connection_of_socket(h2o_socket_t *socket);
+/* Goes on when it can be told which version of HTTP the client speaks. */
+void quo_connection_await_first_bytes(struct quo_connection *connection);
 /* Ends a connection without regard to what it does; it is freed in a later turn. */
 void quo_connection_cut(struct quo_connection *connection);
 /* Ends it for a flood: counted and logged. */
@@ -112,6 +127,21 @@ void quo_connection_flooded(struct quo_connection *connection, enum quo_flood fl
 void quo_connection_arm(struct quo_connection *connection, h2o_req_t *request);
 /* Called each second. Returns the bytes that unfinished requests hold. */
 uint64_t quo_connection_sweep(struct quo_connection *connection, uint64_t now_us);
+
+/* secure_h2o.c */
+
+/* Begins TLS on a new connection. */
+void quo_secure_begin(struct quo_connection *connection);
+/* Whether its handshake is under way. */
+bool quo_secure_shaking(const struct quo_connection *connection);
+/* What was agreed upon in the handshake; HTTP/1 if nothing was. */
+enum quo_http_version quo_secure_version(const struct quo_connection *connection);
+/* Ends an idle connection, with a word to the client. False: that was begun before. */
+bool quo_secure_retire(struct quo_connection *connection);
+/* A request of it has gone. */
+void quo_secure_request_gone(struct quo_connection *connection);
+/* The connection has closed. No-op without TLS. */
+void quo_secure_free(struct quo_connection *connection);
 
 /* exchange_h2o.c */
 

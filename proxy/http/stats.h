@@ -7,6 +7,7 @@
 #include "proxy/service/service.h"
 #include "quorate/metrics.h"
 #include "quorate/net.h"
+#include "quorate/tls.h"
 
 struct quo_http_stats {
 #define QUO_SERVICE_COUNTER(field, metric, help)
@@ -24,6 +25,7 @@ struct quo_http_stats {
 /* Where the numbers of every loop are. Filled before any loop serves, then only read. */
 struct quo_http_sources {
     uint32_t loops;
+    const struct quo_tls *tls; /* NULL: there is none */
     struct {
         const struct quo_service_stats *service;
         const struct quo_net_stats *net;

@@ -38,7 +38,7 @@ class Answer:
                 f"body={self.body[:300]!r}>")
 
 
-class _Connection(http.client.HTTPConnection):
+class _Counting:
     connects = 0
 
     def connect(self):
@@ -46,12 +46,25 @@ class _Connection(http.client.HTTPConnection):
         super().connect()
 
 
-class Client:
-    """`connects` counts the connections made so far: 1 as long as the first one is kept."""
+class _Connection(_Counting, http.client.HTTPConnection):
+    pass
 
-    def __init__(self, port, timeout, contract=CONTRACT, namespace="default"):
+
+class _SecureConnection(_Counting, http.client.HTTPSConnection):
+    pass
+
+
+class Client:
+    """`connects` counts the connections made so far: 1 as long as the first one is kept. It speaks
+    TLS if it is given a `context`."""
+
+    def __init__(self, port, timeout, contract=CONTRACT, namespace="default", context=None):
         self.port, self.contract, self.namespace = port, contract, namespace
-        self.connection = _Connection("127.0.0.1", port, timeout=timeout)
+        if context:
+            self.connection = _SecureConnection("127.0.0.1", port, timeout=timeout,
+                                                context=context)
+        else:
+            self.connection = _Connection("127.0.0.1", port, timeout=timeout)
 
     @property
     def connects(self):

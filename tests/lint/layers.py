@@ -34,6 +34,7 @@ OWNERS = {
     "log.h": "quo_runtime",
     "map_file.h": "quo_runtime",
     "metrics.h": "quo_runtime",
+    "tls.h": "quo_runtime",
 }
 # Folders that hold decisions only: no port, no clock, no memory of their own.
 PURE = {"quo_base", "quo_version", "quo_cluster", "quo_rpc", "quo_session", "quo_collections",

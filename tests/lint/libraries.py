@@ -9,8 +9,9 @@ RULES = [
     (re.compile(r"^yajl/"), re.compile(r"^(api/runtime|proxy/http|proxy/change)/"),
      "api/runtime, proxy/http, proxy/change"),
     (re.compile(r"^libconfig\.h$"), re.compile(r"^api/runtime/"), "api/runtime"),
-    (re.compile(r"^openssl/"), re.compile(r"^(api/runtime|proxy/session)/"),
-     "api/runtime, proxy/session"),
+    (re.compile(r"^openssl/"),
+     re.compile(r"^(api/runtime/tls_openssl|proxy/session/token_text)\.c$"),
+     "api/runtime/tls_openssl.c, proxy/session/token_text.c"),
 ]
 
 
