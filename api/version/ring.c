@@ -130,9 +130,9 @@ bool quo_ring_shows_fence(struct quo_version keyed_from, struct quo_version ball
 /* Which rules an entry stays by. */
 enum class { UNKEYED, KEYED, FENCE };
 
-static enum class class_of(const struct quo_ring_entry *entry) {
-    if (quo_opid_is_keyed(&entry->opid)) return KEYED;
-    return entry->code == QUO_CHANGE_FENCED ? FENCE : UNKEYED;
+static enum class class_of(const uint8_t *entry) {
+    if ((entry[AT_OPID] & KEYED_BIT) != 0) return KEYED;
+    return entry[AT_CODE] == QUO_CHANGE_FENCED ? FENCE : UNKEYED;
 }
 
 /* What an append decides by, and how far it has come. */
@@ -167,20 +167,19 @@ static bool leave_out(const struct append *a, enum class class, uint64_t at_ms)
     QUO_UNREACHABLE();
 }
 
-static struct append start_append(const struct quo_ring_past *past,
-                                  const struct quo_ring_entry *entry, uint32_t retention_s)
+/* Entries are looked at where they stand: there are many in each record. */
+static struct append start_append(const struct quo_ring_past *past, struct quo_version at,
+                                  const uint8_t *entry, uint32_t retention_s)
 {
     const uint64_t retention_ms = (uint64_t)retention_s * 1000;
     struct append a = {
-        .now_ms = quo_version_ms(entry->at),
+        .now_ms = quo_version_ms(at),
         .retention_ms = retention_ms,
         .keyed_age_max_ms = retention_ms + 4 * QUO_SKEW_MAX_MS,
     };
     const size_t count = quo_ring_count(past->ring);
-    for (size_t i = 0; i < count; i++) {
-        const struct quo_ring_entry old = quo_ring_at(past->ring, i);
-        ++*count_of(&a, class_of(&old));
-    }
+    for (size_t i = 0; i < count; i++)
+        ++*count_of(&a, class_of(entry_bytes(past->ring, i)));
     ++*count_of(&a, class_of(entry));
     return a;
 }
@@ -191,29 +190,32 @@ enum quo_status quo_ring_append(const struct quo_ring_past *past,
 {
     QUO_REQUIRE(quo_version_compare(entry->at, past->hist_from) > 0);
     QUO_REQUIRE(entry->code < QUO_CHANGE_STORED_COUNT);
-    struct append a = start_append(past, entry, retention_s);
+    uint8_t added[QUO_RING_ENTRY_SIZE];
+    encode_entry(entry, added);
+    struct append a = start_append(past, entry->at, added, retention_s);
     struct quo_ring_past made = {.hist_from = past->hist_from, .keyed_from = past->keyed_from};
     uint8_t *end = out;
 
     const size_t count = quo_ring_count(past->ring);
     for (size_t i = 0; i < count; i++) {
-        const struct quo_ring_entry old = quo_ring_at(past->ring, i);
-        const enum class class = class_of(&old);
-        QUO_REQUIRE(quo_version_compare(entry->at, old.at) > 0);
-        if (!leave_out(&a, class, quo_version_ms(old.at))) {
-            memcpy(end, entry_bytes(past->ring, i), QUO_RING_ENTRY_SIZE);
+        const uint8_t *old = entry_bytes(past->ring, i);
+        const struct quo_version at = quo_version_decode(old + AT_VERSION);
+        const enum class class = class_of(old);
+        QUO_REQUIRE(quo_version_compare(entry->at, at) > 0);
+        if (!leave_out(&a, class, quo_version_ms(at))) {
+            memcpy(end, old, QUO_RING_ENTRY_SIZE);
             end += QUO_RING_ENTRY_SIZE;
             continue;
         }
         QUO_PROBE(RING_EVICTED);
-        made.hist_from = quo_version_max(made.hist_from, old.at);
+        made.hist_from = quo_version_max(made.hist_from, at);
         if (class == KEYED)
-            made.keyed_from = quo_version_max(made.keyed_from, old.at);
+            made.keyed_from = quo_version_max(made.keyed_from, at);
         --*count_of(&a, class);
     }
     if (a.lasting > QUO_RING_KEYED_MAX)
         return QUO_BUSY;
-    encode_entry(entry, end);
+    memcpy(end, added, QUO_RING_ENTRY_SIZE);
     end += QUO_RING_ENTRY_SIZE;
     made.ring = quo_slice(out, (size_t)(end - out));
     *ret = made;

@@ -2,17 +2,6 @@
 
 #include "quorate/base.h"
 
-void quo_version_encode(struct quo_version v, uint8_t out[QUO_VERSION_SIZE])
-{
-    quo_put_u64(out, v.hlc);
-    quo_put_u64(out + 8, v.node);
-}
-
-struct quo_version quo_version_decode(const uint8_t in[QUO_VERSION_SIZE])
-{
-    return (struct quo_version){.hlc = quo_get_u64(in), .node = quo_get_u64(in + 8)};
-}
-
 /* Eight hexadecimal digits at once, each in a byte: every answer has some of them. */
 static void format_half(uint32_t v, char *out)
 {

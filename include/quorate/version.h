@@ -11,9 +11,7 @@
 #ifndef QUORATE_VERSION_H
 #define QUORATE_VERSION_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "quorate/base.h"
 
 struct quo_version {
     uint64_t hlc;
@@ -53,8 +51,16 @@ static inline uint64_t quo_version_ms(struct quo_version v)
     return v.hlc >> 16;
 }
 
-void quo_version_encode(struct quo_version v, uint8_t out[QUO_VERSION_SIZE]);
-struct quo_version quo_version_decode(const uint8_t in[QUO_VERSION_SIZE]);
+static inline void quo_version_encode(struct quo_version v, uint8_t out[QUO_VERSION_SIZE])
+{
+    quo_put_u64(out, v.hlc);
+    quo_put_u64(out + 8, v.node);
+}
+
+static inline struct quo_version quo_version_decode(const uint8_t in[QUO_VERSION_SIZE])
+{
+    return (struct quo_version){.hlc = quo_get_u64(in), .node = quo_get_u64(in + 8)};
+}
 
 /* Writes 32 lower-case hexadecimal digits and a NUL. */
 void quo_version_format(struct quo_version v, char out[QUO_VERSION_TEXT + 1]);
