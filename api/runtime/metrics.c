@@ -48,6 +48,19 @@ void quo_text_add(struct quo_text *text, const char *format, ...)
     text->size += (size_t)len;
 }
 
+void quo_text_append(struct quo_text *text, const void *bytes, size_t len)
+{
+    if (text->failed || len == 0)
+        return;
+    if (!reserve(text, len)) {
+        text->failed = true;
+        return;
+    }
+    memcpy(text->data + text->size, bytes, len);
+    text->size += len;
+    text->data[text->size] = '\0';
+}
+
 void quo_text_free(struct quo_text *text)
 {
     if (text == NULL)

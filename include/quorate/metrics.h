@@ -21,6 +21,8 @@ struct quo_text {
 /* Appends, printf-style; nothing once `failed`. */
 void quo_text_add(struct quo_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Appends `len` bytes as they are; nothing once `failed`. `bytes` may be NULL if there are none. */
+void quo_text_append(struct quo_text *text, const void *bytes, size_t len);
 void quo_text_free(struct quo_text *text);
 
 /* "# HELP" and "# TYPE"; type is "counter", "gauge" or "histogram". */

@@ -55,7 +55,7 @@ static void add_link(struct quo_text *text, const struct page *page)
 
 static void print(void *context, const char *bytes, size_t len)
 {
-    quo_text_add(context, "%.*s", (int)len, bytes);
+    quo_text_append(context, bytes, len);
 }
 
 static void name(yajl_gen gen, const char *text)

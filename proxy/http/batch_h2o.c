@@ -6,6 +6,8 @@
 
 /* Bytes of answers that wait for the client to take them, beyond which no further line is begun. */
 #define HELD_HIGH (256u * 1024)
+/* Bytes that the first answers are taken to have: a few begin, and show how large they are. */
+#define FIRST_EXPECTED (HELD_HIGH / 4)
 /* Lines begun before others get their turn. */
 #define LINES_PER_TURN 64u
 
@@ -33,6 +35,7 @@ struct quo_http_batch {
     struct quo_text sending; /* the library has it while `is_sending` */
     bool is_sending;
     uint64_t held;             /* bytes of answers that the client has not taken */
+    uint64_t expected;         /* bytes of the next answer, going by those that came */
     uint64_t bytes;            /* sent in all */
     bool is_complete;          /* the last line is in `out` */
     h2o_timeout_entry_t timer; /* for the next turn of the loop */
@@ -83,6 +86,7 @@ void quo_batch_answered(struct quo_line *line)
     line->state = LINE_DONE;
     line->exchange = NULL;
     batch->held += line->text.size;
+    batch->expected = QUO_MAX(batch->expected - batch->expected / 4, line->text.size);
     batch->running--;
     wake(batch);
 }
@@ -145,19 +149,21 @@ static void collect(struct quo_http_batch *batch)
         if (line->text.failed)
             batch->out.failed = true;
         else
-            quo_text_add(&batch->out, "%.*s", (int)line->text.size, line->text.data);
+            quo_text_append(&batch->out, line->text.data, line->text.size);
         quo_text_free(&line->text);
         line->state = LINE_FREE;
     }
 }
 
-/* Others' operations on this connection count as well; ours will end. */
+/* Others' operations on this connection count as well; ours will end. Answers that are expected
+ * count as those that are there: many large ones at once would keep the loop from all others. */
 static bool may_begin(const struct quo_http_batch *batch)
 {
     bool is_full = batch->exchange->connection->operations >= QUO_HTTP_CONN_OPS_MAX;
+    uint64_t coming = batch->running * batch->expected;
 
     return batch->begun - batch->told < QUO_HTTP_BATCH_WINDOW && batch->held < HELD_HIGH &&
-           (!is_full || batch->running == 0);
+           (batch->running == 0 || (!is_full && batch->held + coming < HELD_HIGH));
 }
 
 /* Whoever reads `sending` must be through with it. */
@@ -315,6 +321,7 @@ static struct quo_http_batch *new_batch(struct quo_exchange *exchange, struct qu
     batch->super.proceed = on_proceed;
     batch->timer.cb = on_timer;
     batch->exchange = exchange;
+    batch->expected = FIRST_EXPECTED;
     return batch;
 }
 

@@ -192,7 +192,7 @@ static void put_total(yajl_gen gen, const struct quo_node_debt *debts, uint32_t 
 
 static void print(void *context, const char *bytes, size_t len)
 {
-    quo_text_add(context, "%.*s", (int)len, bytes);
+    quo_text_append(context, bytes, len);
 }
 
 void quo_debt_render(const struct quo_node_debt *debts, uint32_t count, const struct quo_map *map,

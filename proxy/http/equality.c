@@ -134,7 +134,7 @@ static void put_group(yajl_gen gen, const struct quo_map *map,
 
 static void print(void *context, const char *bytes, size_t len)
 {
-    quo_text_add(context, "%.*s", (int)len, bytes);
+    quo_text_append(context, bytes, len);
 }
 
 void quo_equality_render(const struct quo_equality *equality, const struct quo_map *map,

@@ -17,7 +17,7 @@ static void answer_index(const struct quo_answer_facts *facts, struct quo_text *
 {
     char page[PAGE_MAX];
 
-    quo_text_add(text, "%.*s", (int)quo_routes_page(page, sizeof page), page);
+    quo_text_append(text, page, quo_routes_page(page, sizeof page));
     answer_text(facts, 200, PLAIN, text, ret);
 }
 
@@ -55,7 +55,7 @@ static void answer_problem_page(struct quo_slice slug, const struct quo_answer_f
         quo_answer_problem(&problem, 0, facts, ret);
         return;
     }
-    quo_text_add(text, "%.*s", (int)quo_problem_page(type, page, sizeof page), page);
+    quo_text_append(text, page, quo_problem_page(type, page, sizeof page));
     answer_text(facts, 200, PLAIN, text, ret);
 }
 

@@ -14,9 +14,10 @@ import unittest
 from cluster import ROOT, ClusterTest
 
 DOCUMENT = ROOT / "api" / "README.md"
-NAMESPACES = [{"id": 1, "name": "default", "kind": "mixed"},
-              {"id": 2, "name": "bank", "kind": "cas"},
-              {"id": 3, "name": "social", "kind": "crdt"}]
+# Slow machines need longer to list all partitions.
+NAMESPACES = [{"id": number, "name": name, "kind": kind, "timeout_ms": 20000}
+              for number, (name, kind) in enumerate({"default": "mixed", "bank": "cas",
+                                                     "social": "crdt"}.items(), 1)]
 PORT = "8080"  # what the document says
 END = "--end-of-command--"
 FORMS = (

@@ -42,6 +42,25 @@ static void text_grows(void **state)
     quo_text_free(NULL);
 }
 
+static void bytes_are_appended_as_they_are(void **state)
+{
+    (void)state;
+    struct quo_text text = {0};
+
+    quo_text_append(&text, NULL, 0);
+    assert_int_equal(text.size, 0);
+    quo_text_append(&text, "a\0%s", 4);
+    quo_text_add(&text, "%d", 5);
+    assert_int_equal(text.size, 5);
+    assert_memory_equal(text.data, "a\0%s5", 6);
+    quo_text_free(&text);
+    text.size = QUO_TEXT_MAX - 1;
+    quo_text_append(&text, "b", 1);
+    assert_true(text.failed);
+    quo_text_append(&text, "b", 1);
+    assert_int_equal(text.size, QUO_TEXT_MAX - 1);
+}
+
 static void every_failed_growth_is_noticed(void **state)
 {
     (void)state;
@@ -181,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_grows),
+        cmocka_unit_test(bytes_are_appended_as_they_are),
         cmocka_unit_test(every_failed_growth_is_noticed),
         cmocka_unit_test(text_is_limited),
         cmocka_unit_test(samples_are_written),
