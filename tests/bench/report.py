@@ -40,6 +40,7 @@ class Results:
             "loaded" if any(run["loaded"] for run in runs) else "",
             "behind" if any(run.get("unanswered") for run in runs) else "",
             f"mean {self.median(row_id, 'mean_us') / 1000:.2f} ms" if "mean_us" in runs[0] else "",
+            f"groups of {self.median(row_id, 'at_once'):.0f}" if "at_once" in runs[0] else "",
             "wrapped" if any(run.get("wrapped") for run in runs)
             and "cold" in row_id else ""]))
         return [row_id, f"{middle:,.0f}", f"{spread:.0%}",

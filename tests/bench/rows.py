@@ -1,10 +1,11 @@
 """Every row that can be measured: which system, with which data, under which load."""
 import dataclasses
-import http.client
 import json
-import os
+import shutil
+import statistics
 import struct
 import subprocess
+import tempfile
 import time
 import typing
 
@@ -69,10 +70,12 @@ class Row:
 
 @dataclasses.dataclass
 class Context:
-    """What a row is given: `system` runs, `folder` is for files of requests."""
+    """What a row is given: `system` runs, `folder` is for files of requests, `seen` for what rows
+    want to know of each other."""
     system: typing.Any
     seconds: int
     folder: typing.Any
+    seen: dict
 
     def file(self, name, requests):
         """A file of requests, made when it is first asked for."""
@@ -135,12 +138,26 @@ def with_session(data, method):
     return Row(QUORATE, f"session {method}", "levels", run, (data,))
 
 
+def with_groups(row):
+    """And how many records the nodes put on disk at once meanwhile."""
+    def run(context):
+        before = context.system.committed()
+        result = row.run(context)
+        groups, records = (after - start for after, start in
+                           zip(context.system.committed(), before))
+        context.seen["at_once"] = result["at_once"] = records / max(1, groups)
+        return result
+    return dataclasses.replace(row, run=run)
+
+
 def level_rows(data):
     goals = {"eventual GET", "strong GET", "eventual PUT", "strong PUT"}
     for method, levels in (("GET", READS), ("PUT", WRITES)):
         for level in levels:
             if level == "session":
                 yield with_session(data, method)
+            elif (level, method) == ("eventual", "PUT"):
+                yield with_groups(simple("levels", data, level, method, goal=True))
             else:
                 yield simple("levels", data, level, method, goal=f"{level} {method}" in goals)
     gone = ("gone", data[1], VALUE_BYTES)
@@ -412,12 +429,30 @@ def ceiling_rows(data):
     yield Row("nginx", "file of 100 bytes", "ceilings",
               closed("file", lambda: [http_request("GET", "/value")]))
     if "engine" in tools():
-        yield Row("engine alone", "PUT on disk", "ceilings", engine_alone, goal=True)
+        yield Row("engine alone", "PUT on disk", "ceilings", engine_alone(data[1]),
+                  goal=True)
 
 
-def engine_alone(context):
-    run = generators.run_tool([BIN / "quorate-bench-engine"])
-    return json.loads(run.splitlines()[-1])
+def engine_alone(keys):
+    """Three at once on this disk, as three nodes are, with the groups that the nodes of `quorate`
+    made of eventual PUTs, if that was measured before; else with a group of all connections."""
+    def run(context):
+        window = max(1, round(context.seen.get("at_once", CONNECTIONS)))
+        folders = [tempfile.mkdtemp(prefix="engine-") for _ in range(3)]
+        processes = [subprocess.Popen(
+            [BIN / "quorate-bench-engine", "--window", str(window), "--keys", str(keys),
+             "--seconds", str(context.seconds), folder], stdout=subprocess.PIPE, text=True,
+            preexec_fn=quorate_cluster.die_with_parent) for folder in folders]
+        outputs = [process.communicate()[0] for process in processes]
+        for folder in folders:
+            shutil.rmtree(folder)
+        if any(process.returncode for process in processes):
+            raise RuntimeError(f"an engine failed: {outputs}")
+        runs = [json.loads(output) for output in outputs]
+        return {"per_second": statistics.mean(run["puts_per_second"] for run in runs),
+                "gets_per_second": statistics.mean(run["gets_per_second"] for run in runs),
+                "at_once": window, "refused": 0, "broken": 0}
+    return run
 
 
 def scale_rows(keys):

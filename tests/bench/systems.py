@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -198,6 +199,12 @@ class Quorate(System):
         connection.close()
         return (owed["hints"] + owed["pairs_differing"] + owed["trees_not_ready"]
                 + owed["unreachable"])
+
+    def committed(self):
+        """(groups, records in them) that the nodes have put on disk."""
+        pages = [node.get("/metrics")[2].decode() for node in self.cluster.nodes]
+        return [sum(int(re.search(rf"^quorate_node_{name}_total (\d+)", page, re.M)[1])
+                    for page in pages) for name in ("commits", "committed")]
 
     def session_token(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
