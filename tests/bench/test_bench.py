@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
 """The parts of the benchmark that need no system to be measured."""
+import argparse
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import xml.dom.minidom
 
 sys.dont_write_bytecode = True
@@ -14,8 +20,13 @@ import generators  # noqa: E402
 import goals  # noqa: E402
 import picture  # noqa: E402
 import report  # noqa: E402
-from rows import PEERS, SYSTEMS, Etcd, Redis, all_rows, field  # noqa: E402
+from rows import PEERS, SYSTEMS, Etcd, Redis, Row, all_rows, field  # noqa: E402
 from systems import TAG, http_request, write_requests  # noqa: E402
+
+RUN = pathlib.Path(__file__).with_name("run")
+_loader = importlib.machinery.SourceFileLoader("run", str(RUN))
+COMMAND = importlib.util.module_from_spec(importlib.util.spec_from_loader("run", _loader))
+_loader.exec_module(COMMAND)
 
 H2LOAD = """
 finished in 1.00s, 303422.00 req/s, 30.20MB/s
@@ -119,7 +130,9 @@ class Report(unittest.TestCase):
         self.assertEqual(goals.http2_goal(medians(60000, 100000)), 1)
 
     def test_tables_mark_what_was_wrong(self):
+        self.results.add(run_of("quorate: eventual PUT", 9, at_once=40.4))
         text = report.as_text(self.results, {"seconds": 1})
+        self.assertRegex(text, r"quorate: eventual PUT +9 .* 0  groups of 40\n")
         self.assertRegex(text, r"quorate: strong PUT +200 +100% +0\.50 +1\.00 +2\.00 +0\n")
         self.assertRegex(text, r"etcd: put +40 .* 2  loaded\n")
         self.assertRegex(text, r"strong PUT, to etcd put +>= 5x +5x  reached")
@@ -187,12 +200,44 @@ class Pictures(unittest.TestCase):
                           ["quorate: strong PUT"]], [1000, 1990, 7000])
 
 
+class Faults(unittest.TestCase):
+    """What ends a run with 1."""
+
+    def faults_of(self, expect=True, **result):
+        def run(_):
+            if result.get("fails"):
+                raise RuntimeError("it fails")
+            return {"per_second": 1, "requests": 1, "refused": 0, "broken": 0, **result}
+
+        options = argparse.Namespace(seconds=1, rounds=1, keys=1)
+        measured = COMMAND.Run(options, pathlib.Path("nowhere"))
+        with contextlib.redirect_stdout(io.StringIO()):
+            measured.measure(Row("nginx", "row", "levels", run, expect=expect), None, 1)
+        return measured.faults
+
+    def test_answers_that_must_not_be(self):
+        self.assertEqual(self.faults_of(), [])
+        self.assertEqual(len(self.faults_of(refused=1)), 1)
+        self.assertEqual(len(self.faults_of(broken=1)), 1)
+        self.assertEqual(len(self.faults_of(requests=0)), 1)
+        self.assertEqual(len(self.faults_of(fails=True)), 1)
+
+    def test_overload_may_be_refused(self):
+        self.assertEqual(self.faults_of(refused=1, expect=False), [])
+
+    def test_a_system_that_does_not_start_is_tried_once(self):
+        options = argparse.Namespace(seconds=1, rounds=3, keys=1)
+        measured = COMMAND.Run(options, pathlib.Path("nowhere"))
+        with contextlib.redirect_stdout(io.StringIO()), \
+                unittest.mock.patch.dict(SYSTEMS, {"nginx": lambda name: 1 / 0}):
+            measured.measure_all({"nginx": [Row("nginx", "row", "levels", None)]})
+        self.assertEqual(measured.faults, ["nginx failed: ZeroDivisionError: division by zero"])
+
+
 class CommandLine(unittest.TestCase):
     def test_list(self):
-        command = pathlib.Path(__file__).with_name("run")
-
         def listed(*options):
-            return subprocess.run([command, "--list", *options], capture_output=True, text=True,
+            return subprocess.run([RUN, "--list", *options], capture_output=True, text=True,
                                   check=True).stdout.splitlines()
 
         self.assertEqual(listed("--only", "^quorate: strong GET$"),
