@@ -53,6 +53,10 @@ GOALS = [
     Goal("proxy at start, resident", "<=", 12, mebibytes("proxy_bytes"), " MiB"),
     Goal("idle connection, of 10,000", "<=", 12,
          lambda m: m("idle: memory", "connection_bytes") / 1024, " KiB"),
+    Goal("instructions of a proxy, 30 nodes to 3", "<=", 1.05,
+         lambda m: m("counts: instructions", "proxy_growth")),
+    Goal("instructions of a node, 100,000 keys to 1,000", "<=", 1.05,
+         lambda m: m("counts: instructions", "node_growth")),
 ]
 
 

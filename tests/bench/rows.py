@@ -1,16 +1,18 @@
 """Every row that can be measured: which system, with which data, under which load."""
 import dataclasses
 import json
+import re
 import shutil
 import statistics
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 import typing
 
 import generators
-from systems import (BIN, ROOT, TAG, VALUE_BYTES, BareH2o, Etcd, Nginx, Quorate, Redis, fill,
+from systems import (BIN, HERE, ROOT, TAG, VALUE_BYTES, BareH2o, Etcd, Nginx, Quorate, Redis, fill,
                      http_request, quorate_cluster, tools, value, write_requests)
 
 CONNECTIONS = 64
@@ -44,6 +46,7 @@ SYSTEMS = {
     "TLS": lambda name: Quorate(name, tls=True),
     "idle": lambda name: Quorate(name),
     "engine alone": None,
+    "counts": None,
     **{f"{count} nodes": lambda name, count=count: Quorate(name, nodes=count)
        for count in NODE_COUNTS},
     **{f"{count:,} keys": lambda name: Quorate(name) for count in KEY_COUNTS},
@@ -54,7 +57,8 @@ PEERS = ("etcd", "redis", "nginx", "bare h2o")
 @dataclasses.dataclass
 class Row:
     """`run(context)` measures once. `data`: (name, count, size) of what has to be there before.
-    `expect`: whether answers other than those expected are a fault."""
+    `expect`: whether answers other than those expected are a fault. `once`: it counts and does not
+    time, so that one round tells all."""
     system: str
     name: str
     group: str
@@ -62,6 +66,7 @@ class Row:
     data: tuple = ()
     goal: bool = False
     expect: bool = True
+    once: bool = False
 
     @property
     def id(self):
@@ -483,6 +488,14 @@ def idle(context):
             "connection_bytes": (after - before) / IDLE_CONNECTIONS}
 
 
+def growth(_):
+    """The most that instructions grew by: of a proxy with the nodes, of a node with the keys."""
+    output = generators.run_tool([sys.executable, HERE / "smoke", "--growth", "--print"])
+    grown = re.findall(r"^\S.*(?:alone|64) +([\d.]+) +([\d.]+)$", output, re.M)
+    proxy, node = (max(map(float, column)) for column in zip(*grown))
+    return {"proxy_growth": proxy, "node_growth": node, "refused": 0, "broken": 0}
+
+
 def all_rows(keys):
     data = ("key", keys, VALUE_BYTES)
     rows = [*level_rows(data), *condition_rows(data), *timeline_rows(), *http2_rows(data),
@@ -491,4 +504,5 @@ def all_rows(keys):
     if "tls.port" in (ROOT / "proxy" / "config.def").read_text():
         rows += tls_rows(data)
     rows.append(Row("idle", "memory", "memory", idle, goal=True))
+    rows.append(Row("counts", "instructions", "memory", growth, goal=True, once=True))
     return rows
