@@ -70,10 +70,10 @@ _Noreturn static void die(const char *why)
     exit(1);
 }
 
-static double now_s(void)
+static double now_s(clockid_t clock)
 {
     struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
+    clock_gettime(clock, &at);
     return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
 }
 
@@ -136,20 +136,32 @@ static void fill(struct quo_batch *batch)
     commit(batch);
 }
 
-/* Returns how many in a second. */
-static double measure_puts(struct quo_batch *batch)
-{
-    double start = now_s(), end = start;
-    uint64_t puts = 0;
+struct rate {
+    double per_second;
+    double cpu_us; /* of all threads, each */
+};
 
-    while (end - start < (double)settings.seconds) {
-        for (uint64_t i = 0; i < settings.window; i++)
-            put(batch, draw() % settings.keys);
-        commit(batch);
-        puts += settings.window;
-        end = now_s();
+/* Calls `work`, which does so many each time, for as long as was asked. */
+static struct rate measure(void (*work)(struct quo_batch *batch), struct quo_batch *batch,
+                           uint64_t each)
+{
+    double start = now_s(CLOCK_MONOTONIC), end = start;
+    double cpu = now_s(CLOCK_PROCESS_CPUTIME_ID);
+    uint64_t count = 0;
+
+    for (; end - start < (double)settings.seconds; end = now_s(CLOCK_MONOTONIC)) {
+        work(batch);
+        count += each;
     }
-    return (double)puts / (end - start);
+    cpu = now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    return (struct rate){(double)count / (end - start), cpu * 1e6 / (double)count};
+}
+
+static void put_group(struct quo_batch *batch)
+{
+    for (uint64_t i = 0; i < settings.window; i++)
+        put(batch, draw() % settings.keys);
+    commit(batch);
 }
 
 static void load_done(struct quo_load *load)
@@ -179,18 +191,11 @@ static void get(uint64_t number)
     store->ops->release(store, &pinned);
 }
 
-static double measure_gets(void)
+static void get_some(struct quo_batch *batch)
 {
-    double start = now_s(), end = start;
-    uint64_t gets = 0;
-
-    while (end - start < (double)settings.seconds) {
-        for (unsigned i = 0; i < GETS_BETWEEN_CLOCKS; i++)
-            get(draw() % settings.keys);
-        gets += GETS_BETWEEN_CLOCKS;
-        end = now_s();
-    }
-    return (double)gets / (end - start);
+    (void)batch;
+    for (unsigned i = 0; i < GETS_BETWEEN_CLOCKS; i++)
+        get(draw() % settings.keys);
 }
 
 static void open_store(void)
@@ -271,7 +276,7 @@ int main(int argc, char **argv)
         .doc = "Measures the storage engine alone in FOLDER, which it makes.",
     };
     struct quo_batch *batch;
-    double puts, gets;
+    struct rate puts, gets;
 
     argp_parse(&argp, argc, argv, 0, NULL, NULL);
     open_store();
@@ -279,14 +284,14 @@ int main(int argc, char **argv)
     if (batch == NULL)
         die("out of memory");
     fill(batch);
-    puts = measure_puts(batch);
-    gets = measure_gets();
+    puts = measure(put_group, batch, settings.window);
+    gets = measure(get_some, batch, GETS_BETWEEN_CLOCKS);
     store->ops->batch_free(store, batch);
     store->ops->close(store);
-    printf("{\"puts_per_second\":%.0f,\"gets_per_second\":%.0f,\"window\":%" PRIu64
-           ",\"value_bytes\":%" PRIu64 ",\"keys\":%" PRIu64 ",\"cache_bytes\":%" PRIu64
-           ",\"seconds\":%" PRIu64 "}\n",
-           puts, gets, settings.window, settings.value, settings.keys, settings.cache,
-           settings.seconds);
+    printf("{\"puts_per_second\":%.0f,\"put_cpu_us\":%.2f,\"gets_per_second\":%.0f,"
+           "\"get_cpu_us\":%.2f,\"window\":%" PRIu64 ",\"value_bytes\":%" PRIu64
+           ",\"keys\":%" PRIu64 ",\"cache_bytes\":%" PRIu64 ",\"seconds\":%" PRIu64 "}\n",
+           puts.per_second, puts.cpu_us, gets.per_second, gets.cpu_us, settings.window,
+           settings.value, settings.keys, settings.cache, settings.seconds);
     return 0;
 }
