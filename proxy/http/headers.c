@@ -2,18 +2,6 @@
 
 #include <strings.h>
 
-const struct quo_http_header *quo_request_header(const struct quo_http_request *request,
-                                                 const char *name)
-{
-    struct quo_slice wanted = quo_slice_of(name);
-
-    for (size_t i = 0; i < request->header_count; i++) {
-        if (quo_slice_equal(request->headers[i].name, wanted))
-            return &request->headers[i];
-    }
-    return NULL;
-}
-
 size_t quo_request_header_count(const struct quo_http_request *request, const char *name)
 {
     struct quo_slice wanted = quo_slice_of(name);

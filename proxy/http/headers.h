@@ -20,8 +20,17 @@ struct quo_http_request {
 };
 
 /* Finds a header by its lower-case name; of several the first. Returns NULL when there is none. */
-const struct quo_http_header *quo_request_header(const struct quo_http_request *request,
-                                                 const char *name);
+static inline const struct quo_http_header *
+quo_request_header(const struct quo_http_request *request, const char *name)
+{
+    const struct quo_slice wanted = quo_slice_of(name);
+
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (quo_slice_equal(request->headers[i].name, wanted))
+            return &request->headers[i];
+    }
+    return NULL;
+}
 
 /* Returns how many lines of that name there are. */
 size_t quo_request_header_count(const struct quo_http_request *request, const char *name);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #define ACCEPTS_PER_TURN 64
+/* Read buffers kept for requests under way; the library keeps 16 and asks malloc for the others. */
+#define READ_BUFFERS_KEPT 256u
 #define SWEEP_US 1000000u
 #define LOOK_US 100000u /* while some partitions lack a quorum */
 /* Bodies that are longer than allowed, but not by more, get an answer of ours and keep their
@@ -215,6 +217,7 @@ struct quo_http *quo_http_new(const struct quo_http_options *options)
     http->options = *options;
     http->env = quo_loop_env(options->loop);
     http->exchanges.max = 1024;
+    h2o_socket_buffer_prototype.allocator.max = READ_BUFFERS_KEPT;
     http->id_base = quo_random(http->env);
     h2o_linklist_init_anchor(&http->connections);
     h2o_linklist_init_anchor(&http->unsent);

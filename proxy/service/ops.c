@@ -149,11 +149,8 @@ static void give_back(struct quo_ops *ops, void *room, size_t size)
     ops->buffer_count++;
 }
 
-void quo_op_drop(struct quo_ops *ops, struct quo_op *op, enum quo_op_part part)
+void quo_op_give_back(struct quo_ops *ops, struct quo_op *op, enum quo_op_part part)
 {
-    op->part[part] = quo_slice(NULL, 0);
-    if (op->heap[part] == NULL)
-        return;
     give_back(ops, op->heap[part], op->heap_size[part]);
     op->heap[part] = NULL;
     ops->bytes -= op->heap_size[part];

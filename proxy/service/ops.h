@@ -74,6 +74,7 @@ struct quo_op {
     uint16_t hinted_round;            /* of `hinted` */
     uint16_t hinted[QUO_MEMBERS_MAX]; /* the peer that keeps a hint for the member, plus one */
     uint16_t asked_round;             /* of `asked` */
+    quo_members asked_members;        /* those of `asked` whose QUERY left in it */
     struct {
         uint64_t us; /* when its QUERY left; 0: none did, or the reply is there */
         uint16_t peer;
@@ -169,7 +170,14 @@ struct quo_op *quo_ops_find(const struct quo_ops *ops, uint64_t id, uint16_t *re
  * QUO_NO_MEMORY. In both cases the part is empty then. */
 enum quo_status quo_op_make(struct quo_ops *ops, struct quo_op *op, enum quo_op_part part,
                             size_t size, uint8_t **ret);
-void quo_op_drop(struct quo_ops *ops, struct quo_op *op, enum quo_op_part part);
+/* Gives back what a part has on the heap. */
+void quo_op_give_back(struct quo_ops *ops, struct quo_op *op, enum quo_op_part part);
+static inline void quo_op_drop(struct quo_ops *ops, struct quo_op *op, enum quo_op_part part)
+{
+    op->part[part] = quo_slice(NULL, 0);
+    if (op->heap[part] != NULL)
+        quo_op_give_back(ops, op, part);
+}
 
 /* Marks an operation that is answered and only takes in late replies. */
 void quo_ops_linger(struct quo_ops *ops, struct quo_op *op);

@@ -37,6 +37,7 @@ static bool send_query(struct quo_service *service, struct quo_op *op,
     seal(service, peer, QUO_MESSAGE_QUERY, quo_op_id(op, effect->round));
     op->asked[effect->member].us = quo_mono_us(service->env);
     op->asked[effect->member].peer = peer;
+    op->asked_members |= QUO_MEMBER(effect->member);
     return true;
 }
 
@@ -188,10 +189,11 @@ void quo_send_blame_silent(struct quo_service *service, struct quo_op *op)
 {
     uint64_t now_us = quo_mono_us(service->env);
 
-    for (uint8_t i = 0; i < QUO_MEMBERS_MAX; i++) {
+    for (uint8_t i = 0; op->asked_members >> i != 0; i++) {
         if (op->asked[i].us == 0)
             continue;
         quo_liveness_observe_none(&service->liveness, op->asked[i].peer, now_us - op->asked[i].us);
         op->asked[i].us = 0;
     }
+    op->asked_members = 0;
 }
