@@ -31,6 +31,7 @@ NAMESPACES = [{"id": number, "name": name, "kind": kind, "timeout_ms": 60000}
               for number, name, kind in ((1, "default", "lww"), (2, "bank", "cas"),
                                          (3, "social", "crdt"))]
 KEYS, LANES, STRIDE = 256, 64, 7919
+WARM = 34  # over QUO_RING_UNKEYED_MAX
 FOUND = (200, 201, 204)
 SYSCALLS = ("socket_reads", "socket_writes", "file_reads", "file_writes", "other_reads",
             "other_writes", "epoll_waits", "epoll_ctls", "syncs", "range_syncs", "randoms")
@@ -39,12 +40,15 @@ FRAMES = {"sent": "quo_peer_frames_out_total", "received": "quo_peer_frames_in_t
 
 
 class Operation:
-    """`method` and `path`, with {key} in it, are those of each request."""
+    """`method` and `path`, with {key} in it, are those of each request. `own`: each connection asks
+    for a key of its own, which remembers its latest writers, and so costs more until it has WARM of
+    them; others go through all keys."""
 
-    def __init__(self, method, path, value=b"", conditional=False):
-        self.method, self.path, self.value, self.conditional = method, path, value, conditional
+    def __init__(self, method, path, value=b"", own=False, conditional=False):
+        self.method, self.path, self.value = method, path, value
+        self.own, self.conditional = own, conditional
 
-    def request(self, key, tag=None):
+    def request(self, key, tag):
         condition = f"If-Match: {tag}\r\n" if self.conditional else ""
         head = (f"{self.method} {self.path.format(key=key)} HTTP/1.1\r\nHost: x\r\n{condition}"
                 f"Content-Length: {len(self.value)}\r\n\r\n")
@@ -52,16 +56,21 @@ class Operation:
 
 
 def operations(value=VALUE):
+    add = b'{"by":1}'
     return {
         "strong GET": Operation("GET", "/v1/kv/default/{key}?level=strong"),
         "eventual GET": Operation("GET", "/v1/kv/default/{key}?level=eventual"),
         "strong PUT": Operation("PUT", "/v1/kv/default/{key}?level=strong", value),
         "eventual PUT": Operation("PUT", "/v1/kv/default/{key}?level=eventual", value),
-        "warm CAS": Operation("PUT", "/v1/kv/bank/{key}", value, conditional=True),
-        "strong add": Operation("POST", "/v1/counters/bank/sum-{key}:add", b'{"by":1}'),
-        "eventual add": Operation("POST", "/v1/counters/social/{key}:add", b'{"by":1}'),
+        "warm CAS": Operation("PUT", "/v1/kv/bank/{key}", value, own=True, conditional=True),
+        "strong add": Operation("POST", "/v1/counters/bank/sum-{key}:add", add, own=True),
+        "eventual add": Operation("POST", "/v1/counters/social/{key}:add", add),
         "append": Operation("POST", "/v1/timelines/social/{key}?level=eventual", value),
     }
+
+
+class Refused(AssertionError):
+    """An answer of another status than a lane accepts."""
 
 
 class Lane:
@@ -85,7 +94,7 @@ class Lane:
         while not (head := self.HEAD.match(data)):
             self._more(data)
         if int(head.group(1)) not in self.accepted:
-            raise AssertionError(f"refused: {bytes(data)!r}")
+            raise Refused(bytes(data))
         length = self.LENGTH.search(head.group(2))
         while len(data) < head.end() + int(length.group(1) if length else 0):
             self._more(data)
@@ -112,15 +121,17 @@ class Load:
         self.keys, self.sent = KEYS, 0
 
     def prepare(self, operation):
-        """Every key is there, and every lane knows its tag and has done the operation."""
-        once = operation
+        """Brings the keys of the operation to where further ones cost the same."""
+        first = operation
         if operation.conditional or operation.method == "GET":
-            once = Operation("PUT", operation.path, operation.value or VALUE)
-        self.fill(once, self.keys)
-        for lane in self.lanes:
-            lane.send(once, lane.key)
-        self._receive()
-        self.at_once(operation, 2)
+            first = Operation("PUT", operation.path, VALUE, own=operation.own)
+        if operation.own:
+            self._round(first)
+            for _ in range(WARM):
+                self._round(operation)
+        else:
+            self.fill(first, self.keys)
+            self._round(operation)
 
     def fill(self, operation, keys):
         for first in range(0, keys, LANES):
@@ -142,22 +153,20 @@ class Load:
             os.kill(self.proxy.pid, signal.SIGSTOP)
             while self.proxy.state() not in "Tt":
                 pass
-            try:
-                for lane in self.lanes:
-                    self._send(operation, lane)
-            finally:
-                os.kill(self.proxy.pid, signal.SIGCONT)
-            self._receive()
+            self._round(operation, lambda: os.kill(self.proxy.pid, signal.SIGCONT))
         return rounds * len(self.lanes)
+
+    def _round(self, operation, when_sent=lambda: None):
+        for lane in self.lanes:
+            self._send(operation, lane)
+        when_sent()
+        for lane in self.lanes:
+            lane.receive()
 
     def _send(self, operation, lane):
         self.sent += 1
         spread = f"key-{self.sent * STRIDE % self.keys}"
-        lane.send(operation, lane.key if operation.conditional else spread)
-
-    def _receive(self):
-        for lane in self.lanes:
-            lane.receive()
+        lane.send(operation, lane.key if operation.own else spread)
 
     def close(self):
         for lane in self.lanes:
@@ -254,8 +263,8 @@ class CountedCluster(BenchCluster):
 
 
 class Instructions:
-    """Those of one process, from now on: it runs in valgrind, several times as slow until it is
-    measured, and fifty times then."""
+    """Those of one process, which runs in valgrind: several times as slow, fifty times once it has
+    begun."""
 
     def __init__(self, process):
         self.process = process
@@ -279,11 +288,11 @@ class Instructions:
     def cost(self, run, *arguments):
         """Of each operation, the least of some tries; run(*arguments) does some and returns how
         many."""
-        return min(self._cost(run, *arguments) for _ in range(TRIES))
+        # The first is charged for what came before.
+        return min(self._cost(run, *arguments) for _ in range(TRIES + 1))
 
     def _cost(self, run, *arguments):
-        self._control("--zero")
         count = run(*arguments)
-        self._control("--dump")
+        self._control("--dump")  # and begin at zero
         newest = max(self.out.parent.glob(f"{self.out.name}.*"), key=lambda p: p.stat().st_mtime_ns)
         return int(re.search(r"^totals: (\d+)", newest.read_text(), re.M).group(1)) / count
