@@ -218,8 +218,7 @@ void quo_connection_arm(struct quo_connection *connection, h2o_req_t *request)
     const h2o_buffer_t *input = socket->input;
     size_t used = (size_t)(input->bytes - input->_buf) + input->size;
 
-    if (connection->version != QUO_HTTP_1 || connection->secure != NULL ||
-        input->capacity - used < READ_ROOM)
+    if (connection->version != QUO_HTTP_1 || input->capacity - used < READ_ROOM)
         return;
     connection->armed = request;
     h2o_socket_read_start(socket, on_read_while_pending);

@@ -92,11 +92,14 @@ static void on_ending(h2o_timeout_entry_t *entry)
         QUO_CONTAINER_OF(entry, struct quo_secure, ending_timer)->connection;
     h2o_socket_t *socket = connection->socket;
 
-    /* Who reads takes it like the end of a TCP stream and closes properly. A request that is being
-     * answered is finished first. What is neither read nor answered has no future. */
+    /* Of HTTP/1 requests those that have come are answered first; no more is read meanwhile. */
+    if (connection->version == QUO_HTTP_1 && connection->open > 0)
+        return;
+    /* Who reads takes it like the end of a TCP stream and closes properly. What is neither read nor
+     * answered has no future. */
     if (h2o_socket_is_reading(socket))
         socket->_cb.read(socket, h2o_socket_error_closed);
-    else if (connection->open == 0)
+    else
         quo_connection_cut(connection);
 }
 
