@@ -63,6 +63,7 @@ struct quo_receipt {
     uint8_t hedges;      /* extra requests sent */
     bool repaired;       /* a write-back was needed */
     bool stable;         /* the version (or something newer) is on a write quorum */
+    bool superseded;     /* of a write: an ack is of something newer, so it may never be read */
     bool is_bounded;     /* level bounded: bound_ms says something */
     uint32_t bound_ms;   /* what was read was not behind so long before the request came */
     uint32_t epoch;

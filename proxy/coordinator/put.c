@@ -65,6 +65,7 @@ static void fill_receipt(struct quo_put *put)
     receipt->hints = quo_members_count(put->hints.kept);
     receipt->sloppy = put->hints.kept != 0 && (quo_tally_vote(&put->acks) != QUO_VOTE_WON ||
                                                quo_tally_vote(&put->disk) != QUO_VOTE_WON);
+    receipt->superseded = put->superseded;
     receipt->stable =
         quo_tally_would_win(put->plan.sets, put->disk.yes, put->plan.ws) == QUO_VOTE_WON;
     if (QUO_MUTANT(RECEIPT_OVERCLAIMS))
@@ -168,6 +169,7 @@ void quo_put_init_tallies(struct quo_put *put)
     quo_tally_init(&put->disk, put->plan.sets, one_less_if_mutant(put, put->options.want.dw));
     put->sent = 0;
     put->maybe = 0;
+    put->superseded = false;
     put->clocks.behind = 0;
     put->hints.asked = put->hints.kept = put->hints.failed = put->hints.final = 0;
 }
@@ -315,10 +317,13 @@ static void take_store_reply(struct quo_put *put, const struct quo_event *event)
 {
     const struct quo_msg_reply *reply = event->reply;
 
-    if (reply->status == QUO_OK || reply->status == QUO_SUPERSEDED)
-        take_ack(put, event->member, (reply->flags & QUO_REPLY_DURABLE) != 0);
-    else
+    if (reply->status != QUO_OK && reply->status != QUO_SUPERSEDED) {
         take_refusal(put, event);
+        return;
+    }
+    /* What is newer in a slot has the addition in it. */
+    put->superseded |= reply->status == QUO_SUPERSEDED && !put->options.adds;
+    take_ack(put, event->member, (reply->flags & QUO_REPLY_DURABLE) != 0);
 }
 
 /* Whether the same version may be sent again under a newer entry. Not if consensus shares the key:

@@ -67,6 +67,7 @@ struct quo_put {
     struct quo_tally disk;
     quo_members sent;  /* STOREs of this round that left, as far as is known */
     quo_members maybe; /* of them, failed in a way that does not say what the replica did */
+    bool superseded;   /* an ack is of something newer */
     bool touched;      /* a STORE of an earlier round may have taken effect */
     struct {
         uint64_t replica;  /* whose slot the record is; 0: it is not made yet */

@@ -97,6 +97,8 @@ size_t quo_receipt_format(const struct quo_response *response, const struct quo_
     put_version(&w, response);
     if (!is_write)
         quo_sf_boolean(&w, "repaired", receipt->repaired);
+    if (receipt->superseded)
+        quo_sf_boolean(&w, "superseded", true);
     if (receipt->is_bounded)
         quo_sf_integer(&w, "bound", receipt->bound_ms);
     if (receipt->epoch != 0)

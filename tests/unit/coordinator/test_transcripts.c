@@ -177,9 +177,10 @@ static void print_answer(struct script *s)
     put(s, "\n    level=%s n=%u replies=%u:", quo_level_name(r->level), r->n, r->replies);
     for (uint8_t i = 0; i < r->replies; i++)
         put(s, "%c", (char)r->answered[i]);
-    put(s, " acks=%u disk=%u need=%u trips=%u hedges=%u%s%s epoch=%u version=%llu restarts=%u\n",
+    put(s, " acks=%u disk=%u need=%u trips=%u hedges=%u%s%s%s epoch=%u version=%llu restarts=%u\n",
         r->acks, r->disk, r->need, r->round_trips, r->hedges, r->repaired ? " repaired" : "",
-        r->stable ? " stable" : "", r->epoch, (unsigned long long)r->version.hlc, o->restarts);
+        r->stable ? " stable" : "", r->superseded ? " superseded" : "", r->epoch,
+        (unsigned long long)r->version.hlc, o->restarts);
 }
 
 static void print_send(struct script *s, const struct quo_effect *e)

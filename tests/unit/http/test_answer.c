@@ -219,6 +219,19 @@ static void receipts_say_what_the_replicas_showed(void **state)
     assert_memory_equal(out, write, len);
 }
 
+static void receipts_tell_that_something_newer_was_there(void **state)
+{
+    struct quo_operation op = operation(QUO_METHOD_PUT);
+    struct quo_response res = response(QUO_VERDICT_WRITTEN);
+
+    (void)state;
+    answer_to(op, res);
+    assert_null(strstr(header("consistency-receipt"), "superseded"));
+    res.receipt.superseded = true;
+    answer_to(op, res);
+    assert_non_null(strstr(header("consistency-receipt"), ", superseded, "));
+}
+
 static void receipts_tell_replicas_from_those_who_stand_in(void **state)
 {
     struct quo_operation op = operation(QUO_METHOD_PUT);
@@ -325,6 +338,7 @@ int main(void)
         cmocka_unit_test(shortages_are_counted),
         cmocka_unit_test(a_late_read_has_no_operation),
         cmocka_unit_test(receipts_say_what_the_replicas_showed),
+        cmocka_unit_test(receipts_tell_that_something_newer_was_there),
         cmocka_unit_test(receipts_tell_replicas_from_those_who_stand_in),
         cmocka_unit_test(the_longest_receipt_fits),
         cmocka_unit_test(problems_and_options_list_methods),
