@@ -10,8 +10,7 @@
 static const char *const http_answers[] = {
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\n\r\nhello",
     "HTTP/1.1 204 No Content\r\netag: \"x\"\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
-    "chunked\r\n\r\n5\r\nhello\r\na\r\n0123456789\r\n0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\na\r\n0123456789\r\n0\r\n\r\n",
     "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
 };
 static const int http_statuses[] = {200, 204, 200, 503};
