@@ -11,8 +11,10 @@
 #include "proxy/service/start.h"
 #include "quorate/testpoints.h"
 
-/* Every so many plans the slow replicas are tried in their turn, to see whether they still are. */
+/* Every so many plans the slow replicas are tried in their turn, to see whether they still are, but
+ * not more often than this: whoever tries them is slow as well. */
 #define PROBE_SLOW_EVERY 64u
+#define PROBE_SLOW_GAP_US 250000u
 
 /* What the effects of one event left to do. */
 struct agenda {
@@ -34,12 +36,23 @@ struct agenda {
     struct quo_slice final; /* likewise, the record of a FORWARDED */
 };
 
+static bool must_probe(struct quo_service *service)
+{
+    if (service->rotation % PROBE_SLOW_EVERY != 0)
+        return false;
+    const uint64_t now_us = quo_mono_us(service->env);
+    if (now_us - service->probed_us < PROBE_SLOW_GAP_US)
+        return false;
+    service->probed_us = now_us;
+    return true;
+}
+
 void quo_drive_plan(struct quo_service *service, uint16_t partition, const struct quo_namespace *ns,
                     struct quo_plan *ret)
 {
     struct quo_health health[QUO_MEMBERS_MAX];
-    uint32_t rotation = service->rotation++;
-    bool trust_latency = rotation % PROBE_SLOW_EVERY != 0;
+    const bool trust_latency = !must_probe(service);
+    const uint32_t rotation = service->rotation++;
 
     quo_plan_init(ret, quo_routes_entry(&service->routes, partition), ns);
     for (uint8_t i = 0; i < ret->count; i++) {

@@ -23,7 +23,8 @@ struct quo_service {
     struct quo_env *env;
     struct quo_transport *transport;
     const struct quo_map *map;
-    uint32_t rotation; /* counts plans, so that load spreads */
+    uint32_t rotation;  /* counts plans, so that load spreads */
+    uint64_t probed_us; /* when slow replicas were last tried */
     struct quo_ops ops;
     struct quo_deadlines deadlines;
     struct quo_liveness liveness;

@@ -132,6 +132,38 @@ static void a_slow_peer_is_asked_last_but_not_forgotten(void **state)
     assert_in_range(asked, 60, 100);
 }
 
+/* One read, answered by all in no time; returns whom it asked. */
+static unsigned read_at_once(void)
+{
+    struct quo_request get = fake_request(&f, QUO_REQUEST_GET, "key", QUO_LEVEL_STRONG);
+    unsigned asked = 0;
+
+    fake_submit(&f, &get, &answers[0]);
+    while (f.first < f.count) {
+        struct fake_frame query = fake_next(&f, QUO_MESSAGE_QUERY);
+        asked |= 1u << query.peer;
+        fake_reply_query(&f, &query, 5, "x");
+    }
+    for (int i = 0; i < f.count; i++)
+        free(f.frames[i].body);
+    f.first = f.count = 0;
+    return asked;
+}
+
+static void however_many_reads_there_are_few_try_a_slow_peer(void **state)
+{
+    (void)state;
+    int asked = 0;
+
+    fake_init(&f);
+    fake_start(&f, 0, 0);
+    for (int i = 0; i < 50; i++)
+        read_once((uint64_t[]){200, 4000, 200});
+    for (int i = 0; i < 1000; i++)
+        asked += read_at_once() >> 1 & 1;
+    assert_in_range(asked, 0, 1);
+}
+
 static void reads_are_spread_over_the_replicas(void **state)
 {
     (void)state;
@@ -176,6 +208,7 @@ int main(void)
         TEST(who_only_awaits_late_replies_gives_way),
         TEST(values_beyond_the_limit_are_refused),
         TEST(a_slow_peer_is_asked_last_but_not_forgotten),
+        TEST(however_many_reads_there_are_few_try_a_slow_peer),
         TEST(reads_are_spread_over_the_replicas),
         TEST(hedges_stay_within_their_budget),
     };
