@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "number.h"
+
 #define PIECE 65536
 #define QUEUE_MAX (64u * 1024 * 1024) /* bytes of one direction; then it is read no further */
 
@@ -57,18 +59,6 @@ static uint64_t now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* The number that the whole text is; ends the program if it is none. */
-static unsigned number(const char *text)
-{
-    char *end;
-    errno = 0;
-    unsigned long value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value > INT32_MAX) {
-        errx(2, "%s is no number", text);
-    }
-    return (unsigned)value;
 }
 
 static struct sockaddr_in loopback(unsigned port)

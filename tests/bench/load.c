@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "answers.h"
+#include "number.h"
 
 #define SECOND 1000000000ull
 #define DRAIN (2 * SECOND) /* how long answers are waited for after the end */
@@ -455,18 +456,6 @@ static const struct argp_option argp_options[] = {
     {"least", 'l', "N", 0, "RESP: integers less than this are refusals", 0},
     {0},
 };
-
-/* The number that the whole text is; ends the program if it is none. */
-static unsigned number(const char *text)
-{
-    char *end;
-    errno = 0;
-    unsigned long value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value > INT32_MAX) {
-        errx(2, "%s is no number", text);
-    }
-    return (unsigned)value;
-}
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {

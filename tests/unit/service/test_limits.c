@@ -80,6 +80,13 @@ static void values_beyond_the_limit_are_refused(void **state)
                      QUO_OK);
 }
 
+static void forget_frames(void)
+{
+    for (int i = 0; i < f.count; i++)
+        free(f.frames[i].body);
+    f.first = f.count = 0;
+}
+
 /* One read, answered by each peer after its time; returns whom it asked. */
 static unsigned read_once(const uint64_t latency_us[3])
 {
@@ -105,9 +112,7 @@ static unsigned read_once(const uint64_t latency_us[3])
         }
     }
     assert_int_equal(answers[0].calls, 1);
-    for (int i = 0; i < f.count; i++)
-        free(f.frames[i].body);
-    f.first = f.count = 0;
+    forget_frames();
     return asked;
 }
 
@@ -144,9 +149,7 @@ static unsigned read_at_once(void)
         asked |= 1u << query.peer;
         fake_reply_query(&f, &query, 5, "x");
     }
-    for (int i = 0; i < f.count; i++)
-        free(f.frames[i].body);
-    f.first = f.count = 0;
+    forget_frames();
     return asked;
 }
 
